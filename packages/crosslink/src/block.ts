@@ -1,0 +1,189 @@
+import { ABORT_REASONS, type AbortReason } from './events.ts';
+import { Reader } from './codec/reader.ts';
+import { Writer } from './codec/writer.ts';
+import { type QuorumCertificate, readCertificate, writeCertificate } from './certificate.ts';
+import type { Hasher } from './crypto.ts';
+import { DecodeError } from './errors.ts';
+import { readHeader, type ShardHeader, writeHeader } from './header.ts';
+import { listRoot } from './merkle/list.ts';
+import { type PairTable, readPairTable, writePairTable } from './pairs.ts';
+import { type Address, type Hash32, type Height, SHARDS_MAX, type ShardId, type TxHash } from './primitives.ts';
+import { CHUNK_MESSAGES_MAX, type Outgoing } from './receipt.ts';
+import { MESSAGE_BYTES_MAX } from './xtx/messages.ts';
+
+/** Largest raw transaction, in bytes: go-ethereum's pool limit (4 slots of 32 KiB). */
+export const TRANSACTION_BYTES_MAX = 128 * 1024;
+/** Most transactions in one block's body. */
+export const BLOCK_TRANSACTIONS_MAX = 65_536;
+/** Most inbox segments in one block. */
+export const INBOX_SEGMENTS_MAX = 4_096;
+
+/** Messages of one source block, consumed by one block, in sequence. */
+export interface InboxSegment {
+  readonly source: ShardId;
+  readonly sourceHeight: Height;
+  readonly sourceHash: Hash32;
+  readonly sourceTimestampMs: number;
+  readonly firstSequence: number;
+  readonly messages: readonly Uint8Array[];
+}
+
+/** What a block consists of, besides its header: the input of its execution. */
+export interface BlockBody {
+  /** In order of (source, sequence) (R7). */
+  readonly inbox: readonly InboxSegment[];
+  /** Raw EIP-2718 transactions in order: local ones and those that begin here as coordinator. */
+  readonly transactions: readonly Uint8Array[];
+  readonly pairs: PairTable;
+}
+
+/** A transaction's receipt, in the block that settles it (R18). */
+export interface TransactionReceipt {
+  readonly txHash: TxHash;
+  /** EIP-2718 type, 0 to 2. */
+  readonly type: number;
+  readonly status: 0 | 1;
+  readonly crossShard: boolean;
+  readonly reason: AbortReason;
+  readonly from: Address;
+  /** Undefined for a creation. */
+  readonly to: Address | undefined;
+  readonly gasUsed: number;
+  /** Of the listed transactions of this block so far, this one included. */
+  readonly cumulativeGasUsed: number;
+  readonly effectiveGasPrice: bigint;
+  /** Where the raw bytes stand: the block that took the transaction in, which for a cross-shard one is an earlier block of the same shard. */
+  readonly bodyHeight: Height;
+  readonly bodyIndex: number;
+}
+
+/** A block as nodes store and serve it: header, proof, input, and the results that others need. */
+export interface Block {
+  readonly header: ShardHeader;
+  readonly certificate: QuorumCertificate;
+  readonly body: BlockBody;
+  /** In ascending order of destination. */
+  readonly outgoing: readonly Outgoing[];
+  /** Listed transactions: settled cross-shard ones, then local ones. */
+  readonly receipts: readonly TransactionReceipt[];
+  /** See `encodeBlockEvents`. */
+  readonly events: Uint8Array;
+  /** Wall time at which the node finished the block; outside every hash (R3). */
+  readonly wallMs: number;
+}
+
+function writeSegment(writer: Writer, segment: InboxSegment): void {
+  writer.u16(segment.source).u64(segment.sourceHeight).fixed(segment.sourceHash, 32).u64(segment.sourceTimestampMs).u64(segment.firstSequence);
+  writer.list(segment.messages, CHUNK_MESSAGES_MAX, (out, message) => out.bytes(message, MESSAGE_BYTES_MAX));
+}
+
+function readSegment(reader: Reader): InboxSegment {
+  return {
+    source: reader.shard(),
+    sourceHeight: reader.height(),
+    sourceHash: reader.hash(),
+    sourceTimestampMs: reader.u64(),
+    firstSequence: reader.u64(),
+    messages: reader.list(CHUNK_MESSAGES_MAX, (input) => input.bytes(MESSAGE_BYTES_MAX)),
+  };
+}
+
+/** Appends a receipt; the same bytes are its leaf under `receiptRoot`. */
+export function writeReceipt(writer: Writer, receipt: TransactionReceipt): void {
+  writer.u8(1).fixed(receipt.txHash, 32).u8(receipt.type).u8(receipt.status).bool(receipt.crossShard);
+  writer.u8(ABORT_REASONS.indexOf(receipt.reason)).fixed(receipt.from, 20).bool(receipt.to !== undefined);
+  if (receipt.to !== undefined) writer.fixed(receipt.to, 20);
+  writer.u64(receipt.gasUsed).u64(receipt.cumulativeGasUsed).u128(receipt.effectiveGasPrice);
+  writer.u64(receipt.bodyHeight).u32(receipt.bodyIndex);
+}
+
+function readReceipt(reader: Reader): TransactionReceipt {
+  reader.version(1);
+  const head = { txHash: reader.txHash(), type: reader.u8() };
+  const status = reader.u8();
+  if (status > 1) throw new DecodeError('decode/range', 'receipt status');
+  const crossShard = reader.bool();
+  const reason = ABORT_REASONS[reader.u8()];
+  if (reason === undefined) throw new DecodeError('decode/range', 'receipt reason');
+  const from = reader.address();
+  const to = reader.bool() ? reader.address() : undefined;
+  const gas = { gasUsed: reader.u64(), cumulativeGasUsed: reader.u64(), effectiveGasPrice: reader.u128() };
+  const place = { bodyHeight: reader.height(), bodyIndex: reader.u32() };
+  return { ...head, status: status === 1 ? 1 : 0, crossShard, reason, from, to, ...gas, ...place };
+}
+
+/** `txRoot`: commits to the inbox segments and to the hashes of the body's transactions (keccak-256 each, as the executor already has them). */
+export function txRoot(hasher: Hasher, inbox: readonly InboxSegment[], transactionHashes: readonly Uint8Array[]): Hash32 {
+  const segments = inbox.map((segment) => {
+    const writer = new Writer(1024);
+    writeSegment(writer, segment);
+    return hasher.sha256(writer.finish());
+  });
+  const both = new Uint8Array(64);
+  both.set(listRoot(hasher, segments), 0);
+  both.set(listRoot(hasher, transactionHashes), 32);
+  return hasher.sha256(both);
+}
+
+/** `receiptRoot`: over the listed transactions' receipts. */
+export function receiptRoot(hasher: Hasher, receipts: readonly TransactionReceipt[]): Hash32 {
+  const writer = new Writer(256 * Math.max(1, receipts.length));
+  const ends = receipts.map((receipt) => {
+    writeReceipt(writer, receipt);
+    return writer.length;
+  });
+  const bytes = writer.finish();
+  let start = 0;
+  const leaves = ends.map((end) => {
+    const leaf = hasher.sha256(bytes.subarray(start, end));
+    start = end;
+    return leaf;
+  });
+  return listRoot(hasher, leaves);
+}
+
+/** Canonical bytes of a block record. */
+export function encodeBlock(block: Block): Uint8Array {
+  const writer = new Writer(65_536).u8(1);
+  writeHeader(writer, block.header);
+  writeCertificate(writer, block.certificate);
+  writer.u64(block.wallMs);
+  writer.list(block.body.inbox, INBOX_SEGMENTS_MAX, writeSegment);
+  writer.list(block.body.transactions, BLOCK_TRANSACTIONS_MAX, (out, raw) => out.bytes(raw, TRANSACTION_BYTES_MAX));
+  writePairTable(writer, block.body.pairs);
+  writer.list(block.outgoing, SHARDS_MAX, (out, each) => {
+    out.u16(each.destination).u64(each.firstSequence);
+    out.list(each.messages, BLOCK_TRANSACTIONS_MAX * 8, (inner, message) => inner.bytes(message, MESSAGE_BYTES_MAX));
+  });
+  writer.list(block.receipts, BLOCK_TRANSACTIONS_MAX * 2, writeReceipt);
+  writer.bytes(block.events, 1 << 28);
+  return writer.finish();
+}
+
+/** The inverse of {@link encodeBlock}; byte fields are views of `data`. Throws {@link DecodeError}. */
+export function decodeBlock(data: Uint8Array): Block {
+  const reader = new Reader(data);
+  reader.version(1);
+  const head = { header: readHeader(reader), certificate: readCertificate(reader), wallMs: reader.u64() };
+  const body = {
+    inbox: reader.list(INBOX_SEGMENTS_MAX, readSegment),
+    transactions: reader.list(BLOCK_TRANSACTIONS_MAX, (input) => input.bytes(TRANSACTION_BYTES_MAX)),
+    pairs: readPairTable(reader),
+  };
+  const outgoing = reader.list(SHARDS_MAX, (input) => ({
+    destination: input.shard(),
+    firstSequence: input.u64(),
+    messages: input.list(BLOCK_TRANSACTIONS_MAX * 8, (inner) => inner.bytes(MESSAGE_BYTES_MAX)),
+  }));
+  const receipts = reader.list(BLOCK_TRANSACTIONS_MAX * 2, readReceipt);
+  const events = reader.bytes(1 << 28);
+  reader.end();
+  return { ...head, body, outgoing, receipts, events };
+}
+
+/** Reads only header and certificate of an encoded block: what header ranges and batches need. */
+export function decodeBlockHead(data: Uint8Array): { readonly header: ShardHeader; readonly certificate: QuorumCertificate; readonly wallMs: number } {
+  const reader = new Reader(data);
+  reader.version(1);
+  return { header: readHeader(reader), certificate: readCertificate(reader), wallMs: reader.u64() };
+}

@@ -1,0 +1,118 @@
+import { InvariantError } from '../errors.ts';
+
+/** Writes canonical big-endian binary into a buffer that grows. One instance per message; {@link finish} hands the bytes over. */
+export class Writer {
+  private buffer: Uint8Array;
+  private view: DataView;
+  private at = 0;
+
+  constructor(capacityBytes = 256) {
+    this.buffer = new Uint8Array(capacityBytes);
+    this.view = new DataView(this.buffer.buffer);
+  }
+
+  /** Bytes written so far. */
+  get length(): number {
+    return this.at;
+  }
+
+  private reserve(bytes: number): number {
+    const start = this.at;
+    const end = start + bytes;
+    if (end > this.buffer.length) {
+      const grown = new Uint8Array(Math.max(end, this.buffer.length * 2));
+      grown.set(this.buffer);
+      this.buffer = grown;
+      this.view = new DataView(grown.buffer);
+    }
+    this.at = end;
+    return start;
+  }
+
+  u8(value: number): this {
+    this.range(value, 0xff);
+    this.buffer[this.reserve(1)] = value;
+    return this;
+  }
+
+  u16(value: number): this {
+    this.range(value, 0xffff);
+    const start = this.reserve(2);
+    this.view.setUint16(start, value);
+    return this;
+  }
+
+  u32(value: number): this {
+    this.range(value, 0xffff_ffff);
+    const start = this.reserve(4);
+    this.view.setUint32(start, value);
+    return this;
+  }
+
+  /** A safe integer of at least 0 in 8 bytes. */
+  u64(value: number): this {
+    this.range(value, Number.MAX_SAFE_INTEGER);
+    const start = this.reserve(8);
+    this.view.setUint32(start, Math.floor(value / 0x1_0000_0000));
+    this.view.setUint32(start + 4, value >>> 0);
+    return this;
+  }
+
+  /** 0 to 2^128 - 1 in 16 bytes. */
+  u128(value: bigint): this {
+    if (value < 0n || value >> 128n !== 0n) throw new InvariantError('not a u128', { value: String(value) });
+    const start = this.reserve(16);
+    this.view.setBigUint64(start, value >> 64n);
+    this.view.setBigUint64(start + 8, value & 0xffff_ffff_ffff_ffffn);
+    return this;
+  }
+
+  /** 0 to 2^256 - 1 in 32 bytes. */
+  u256(value: bigint): this {
+    if (value < 0n || value >> 256n !== 0n) throw new InvariantError('not a u256', { value: String(value) });
+    return this.u128(value >> 128n).u128(value & ((1n << 128n) - 1n));
+  }
+
+  bool(value: boolean): this {
+    return this.u8(value ? 1 : 0);
+  }
+
+  /** Exactly these bytes, without a length: for fixed-size fields. */
+  fixed(bytes: Uint8Array, length: number): this {
+    if (bytes.length !== length) throw new InvariantError(`field of ${length} bytes has ${bytes.length}`);
+    const start = this.reserve(length);
+    this.buffer.set(bytes, start);
+    return this;
+  }
+
+  /** A u32 length, then the bytes; `maxBytes` is the bound that the reader will apply. */
+  bytes(bytes: Uint8Array, maxBytes: number): this {
+    if (bytes.length > maxBytes) throw new InvariantError(`field of at most ${maxBytes} bytes has ${bytes.length}`);
+    this.u32(bytes.length);
+    const start = this.reserve(bytes.length);
+    this.buffer.set(bytes, start);
+    return this;
+  }
+
+  /** UTF-8 text as {@link bytes}. */
+  text(text: string, maxBytes: number): this {
+    return this.bytes(new TextEncoder().encode(text), maxBytes);
+  }
+
+  /** A u32 count, then each item; `maxItems` is the bound that the reader will apply. */
+  list<T>(items: readonly T[], maxItems: number, write: (writer: this, item: T) => void): this {
+    if (items.length > maxItems) throw new InvariantError(`list of at most ${maxItems} has ${items.length}`);
+    this.u32(items.length);
+    for (const item of items) write(this, item);
+    return this;
+  }
+
+  /** The bytes written, as a view of the internal buffer: the writer must not be used afterwards. */
+  finish(): Uint8Array {
+    return this.buffer.subarray(0, this.at);
+  }
+
+  private range(value: number, max: number): void {
+    if (!Number.isInteger(value) || value < 0 || value > max) throw new InvariantError('integer out of range', { value, max });
+  }
+}

@@ -1,0 +1,228 @@
+export {
+  type AssignmentOverride,
+  AssignmentTable,
+  assignmentHash,
+  checkEpochCertificate,
+  decodeEpochCertificate,
+  encodeEpochCertificate,
+  type EpochAssignment,
+  type EpochCertificate,
+  epochSubject,
+  OVERRIDES_MAX,
+  shardByRule,
+} from './assignment.ts';
+export {
+  type BeaconBlock,
+  beaconHash,
+  type BeaconHeader,
+  checkBeaconBlock,
+  type Crosslink,
+  crosslinkRoot,
+  CROSSLINKS_MAX,
+  decodeBeaconBlock,
+  encodeBeaconBlock,
+} from './beacon.ts';
+export {
+  type Block,
+  BLOCK_TRANSACTIONS_MAX,
+  type BlockBody,
+  decodeBlock,
+  decodeBlockHead,
+  encodeBlock,
+  INBOX_SEGMENTS_MAX,
+  type InboxSegment,
+  receiptRoot,
+  TRANSACTION_BYTES_MAX,
+  type TransactionReceipt,
+  txRoot,
+} from './block.ts';
+export {
+  buildCertificate,
+  checkCertificate,
+  type QuorumCertificate,
+  quorumSize,
+  readCertificate,
+  VALIDATORS_MAX,
+  voteMessage,
+  type VotePhase,
+  type VoteSubject,
+  writeCertificate,
+} from './certificate.ts';
+export { decodeAll, Reader } from './codec/reader.ts';
+export { Writer } from './codec/writer.ts';
+export { type Crypto, type Hasher, type Signatures } from './crypto.ts';
+export { ACCEPT, DecodeError, ignore, invariant, InvariantError, reject, ShardlabError, type Verdict } from './errors.ts';
+export {
+  ABORT_REASONS,
+  type AbortReason,
+  BLOCK_EVENT_BYTES,
+  type BlockEvent,
+  decodeBlockEvents,
+  encodeBlockEvents,
+  type EventOutcome,
+  type Phase,
+  PHASES,
+} from './events.ts';
+export {
+  ALLOCATION_MAX,
+  type Genesis,
+  GENESIS_FORMAT_VERSION,
+  genesisHash,
+  type GenesisParameters,
+  type GenesisWorkload,
+  parseGenesis,
+} from './genesis.ts';
+export { encodeHeader, headerHash, LOGS_BLOOM_BYTES, readHeader, type ShardHeader, type Totals, writeHeader } from './header.ts';
+export { emptyListRoot, type ListBranch, listBranch, listRoot, readListBranch, verifyListBranch, writeListBranch } from './merkle/list.ts';
+export { STEM_TAG, stateStemHash } from './merkle/state-hash.ts';
+export {
+  decodeStateProof,
+  encodeStateProof,
+  STATE_DEPTH_MAX,
+  STATE_PROOF_BYTES_MAX,
+  type StateProof,
+  type StateProofFailure,
+  type StateProofResult,
+  verifyStateProof,
+} from './merkle/state-proof.ts';
+export { computeStateRoot, type StateLeaf } from './merkle/state-root.ts';
+export { emptyPairTable, type PairEntry, pairRoot, type PairTable, readPairTable, writePairTable } from './pairs.ts';
+export {
+  type Address,
+  address,
+  ascii,
+  BEACON,
+  bytesKey,
+  compareBytes,
+  concatBytes,
+  equalBytes,
+  fromHex,
+  type Hash32,
+  hash32,
+  type Height,
+  height,
+  keyBytes,
+  type ShardId,
+  shardId,
+  SHARDS_MAX,
+  toHex,
+  type TxHash,
+  txHash,
+  type Wei,
+  ZERO_ADDRESS,
+  ZERO_HASH,
+} from './primitives.ts';
+export { Prng } from './prng.ts';
+export {
+  buildBatches,
+  checkBatchCertificate,
+  checkBatchProof,
+  checkHeaderCertificate,
+  CHUNK_BYTES_MAX,
+  CHUNK_MESSAGES_MAX,
+  decodeBatch,
+  encodeBatch,
+  type OutEntry,
+  type Outgoing,
+  outRoot,
+  type ReceiptBatch,
+  splitChunks,
+} from './receipt.ts';
+export {
+  ACCOUNT_STATUS,
+  type AccountStatus,
+  type BasicData,
+  decodeBasicData,
+  encodeBasicData,
+} from './state/basic-data.ts';
+export {
+  decodeFlatKey,
+  decodeFlatValue,
+  encodeFlatKey,
+  encodeFlatValue,
+  FLAT_KEY_BYTES_MAX,
+  FLAT_VALUE_BYTES_MAX,
+  type StemLeaf,
+  type StemPreimage,
+} from './state/flat.ts';
+export {
+  accountOwner,
+  ACCOUNTS,
+  BASIC_DATA_POSITION,
+  CODE_HASH_POSITION,
+  codeChunkPosition,
+  deriveStem,
+  deriveStems,
+  HEADER_STORAGE_OFFSET,
+  type LeafPosition,
+  MAIN_STORAGE_OFFSET,
+  type Namespace,
+  namespace,
+  NAMESPACE_BYTES,
+  type Owner,
+  owner,
+  OWNER_BYTES,
+  PARKED,
+  recordChunkPosition,
+  stateKey,
+  type Stem,
+  STEM_BYTES,
+  storagePosition,
+  TREE_INDEX_MAX,
+  XTX_COORDINATOR,
+  XTX_PARTICIPANT,
+} from './state/keys.ts';
+export { decodeRecord, encodeRecord, RECORD_BYTES_MAX, RECORD_CHUNKS_MAX, recordChunkCount, recordChunksOf } from './state/record.ts';
+export {
+  type Announcement,
+  decodeAnnouncement,
+  decodeAnswer,
+  decodeRequest,
+  encodeAnnouncement,
+  encodeAnswer,
+  encodeRequest,
+  TOPICS,
+  type WireRequest,
+} from './wire.ts';
+export { backoffBlocks } from './xtx/coordinator.ts';
+export { crossShardId, recordId, recordKey } from './xtx/identity.ts';
+export { balanceLock, compareAge, compatible, GRANTS_IN_ROW_MAX, type Lock, type LockMode, LockTable, storageLock } from './xtx/locks.ts';
+export {
+  type Ack,
+  type Age,
+  type CrossShardMessage,
+  decodeMessage,
+  type Decision,
+  encodeMessage,
+  MESSAGE_BYTES_MAX,
+  NEEDS_MAX,
+  type Operation,
+  type Prepare,
+  type TransferOperation,
+  type Vote,
+  type VoteAnswer,
+} from './xtx/messages.ts';
+export { type CrossShardProtocol, type ProtocolCounts, type ProtocolDue, type ProtocolHost, type RecordNamespace } from './xtx/protocol.ts';
+export {
+  decodeCoordinatorRecord,
+  decodeParkedCredit,
+  decodeParticipantRecord,
+  decodeTombstone,
+  encodeCoordinatorRecord,
+  encodeParkedCredit,
+  encodeParticipantRecord,
+  encodeTombstone,
+} from './xtx/records.ts';
+export { TwoPhaseCommit, type TwoPhaseCommitOptions } from './xtx/two-phase-commit.ts';
+export {
+  type CoordinatorPhase,
+  type CoordinatorRecord,
+  type CrossShardIntent,
+  type Moment,
+  type OperationOutcome,
+  type ParticipantProgress,
+  type ParticipantRecord,
+  type ParticipantStatus,
+  PARTICIPANTS_MAX,
+  type Settlement,
+} from './xtx/types.ts';

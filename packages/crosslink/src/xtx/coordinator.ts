@@ -1,0 +1,320 @@
+import type { AbortReason } from '../events.ts';
+import { invariant } from '../errors.ts';
+import type { Hash32, Height, ShardId } from '../primitives.ts';
+import { crossShardId, recordId, recordKey } from './identity.ts';
+import type { Lock, LockTable } from './locks.ts';
+import type { Ack, Vote } from './messages.ts';
+import type { ParkedCredits } from './parked.ts';
+import type { ProtocolDue, ProtocolHost } from './protocol.ts';
+import { decodeCoordinatorRecord, encodeCoordinatorRecord } from './records.ts';
+import type { CoordinatorRecord, CrossShardIntent, Moment, ParticipantProgress } from './types.ts';
+
+/** Bounds of the coordinator's side. */
+export interface CoordinatorOptions {
+  /** Open Prepares of one ordered pair (R19). */
+  readonly openPreparesMax: number;
+  readonly deadlineMs: number;
+  /** Attempts before the user sees an abort (R17). */
+  readonly attemptsMax: number;
+}
+
+/** What the two sides of one shard share. */
+export interface SharedState {
+  readonly locks: LockTable;
+  readonly parked: ParkedCredits;
+  /** Called when locks were given back, so that waiters and parked credits get their turn. */
+  released(host: ProtocolHost, locks: readonly Lock[]): void;
+}
+
+/** Reasons that another attempt may cure. `needs` is none of them while the only operation is a transfer, which no further participant can complete. */
+const RETRYABLE: ReadonlySet<AbortReason> = new Set(['conflict', 'busy', 'moved']);
+
+/** Whether the next attempt would have one participant a shard, none of them the coordinator itself: two operations of one shard can not be told apart. */
+function retryable(own: ShardId, participants: readonly ParticipantProgress[]): boolean {
+  const shards = participants.map((each) => each.movedTo ?? each.shard);
+  return !shards.includes(own) && new Set(shards).size === shards.length;
+}
+
+function isOpen(participant: ParticipantProgress): boolean {
+  return participant.status !== 'ended' && participant.status !== 'acked';
+}
+
+/**
+ * The coordinator's half of two-phase commit (R15): takes transactions over, counts votes, decides, counts Acks, retries, settles. A step function per input;
+ * everything that it must remember stands in {@link CoordinatorRecord}s.
+ */
+export class Coordinator {
+  private readonly records = new Map<string, CoordinatorRecord>();
+  private readonly preparing = new Set<string>();
+  private readonly retrying = new Set<string>();
+  private readonly openPrepares = new Map<ShardId, number>();
+  private readonly dirty = new Set<string>();
+  private readonly options: CoordinatorOptions;
+  private readonly shared: SharedState;
+
+  constructor(options: CoordinatorOptions, shared: SharedState) {
+    this.options = options;
+    this.shared = shared;
+  }
+
+  get size(): number {
+    return this.records.size;
+  }
+
+  get retryingCount(): number {
+    return this.retrying.size;
+  }
+
+  /** The open record of this id. */
+  get(id: Uint8Array): CoordinatorRecord | undefined {
+    return this.records.get(recordKey(id));
+  }
+
+  /** Resets one record, with its locks and budgets, to what the state says. */
+  restore(id: Uint8Array, value: Uint8Array | undefined): void {
+    const key = recordKey(id);
+    const before = this.records.get(key);
+    if (before !== undefined && before.locks.length > 0) this.shared.locks.release(before.id, before.locks);
+    const record = value === undefined ? undefined : decodeCoordinatorRecord(value);
+    if (record !== undefined) this.shared.locks.adopt(record.id, { timestampMs: record.ageMs, id: record.id }, record.locks);
+    this.index(key, record);
+  }
+
+  /** R19: whether the pair's budget takes one more Prepare. */
+  private affordable(shards: readonly ShardId[]): boolean {
+    return shards.every((shard) => (this.openPrepares.get(shard) ?? 0) < this.options.openPreparesMax);
+  }
+
+  /** See `CrossShardProtocol.begin`. */
+  begin(host: ProtocolHost, intent: CrossShardIntent): 'begun' | 'busy' | 'locked' {
+    const shards = intent.operations.map((each) => each.shard);
+    invariant(new Set(shards).size === shards.length && !shards.includes(host.shard), 'one operation for each other shard');
+    if (!this.affordable(shards)) return 'busy';
+    const id = crossShardId(host.hasher, host.chainId, host.shard, intent.txHash);
+    const grant = this.shared.locks.acquire(id, { timestampMs: host.now.timestampMs, id }, intent.locks);
+    if (grant.kind === 'held') return 'locked';
+    const escrowFee = BigInt(intent.gasLimit) * intent.gasPrice;
+    host.escrow(intent.sender, intent.value + escrowFee);
+    const record: CoordinatorRecord = {
+      id,
+      txHash: intent.txHash,
+      sender: intent.sender,
+      phase: 'preparing',
+      attempt: 0,
+      ageMs: host.now.timestampMs,
+      deadlineMs: host.now.timestampMs + this.options.deadlineMs,
+      retryHeight: 0 as Height,
+      reason: 'none',
+      participants: intent.operations.map((each) => ({ ...each, status: 'pending', gasUsed: undefined, movedTo: undefined })),
+      escrowValue: intent.value,
+      escrowFee,
+      gasPrice: intent.gasPrice,
+      gasLimit: intent.gasLimit,
+      gasCharged: intent.intrinsicGas,
+      locks: grant.locks,
+      transactionType: intent.transactionType,
+      to: intent.to,
+      bodyHeight: host.now.height,
+      bodyIndex: intent.bodyIndex,
+      prepared: host.now,
+      voted: undefined,
+      decided: undefined,
+      applied: undefined,
+    };
+    this.prepare(host, record);
+    return 'begun';
+  }
+
+  /** Sends the Prepares of `record`'s current attempt. */
+  private prepare(host: ProtocolHost, record: CoordinatorRecord): void {
+    const { id, attempt, txHash, ageMs, deadlineMs } = record;
+    for (const { shard, operation } of record.participants) {
+      host.emit(shard, { kind: 'prepare', id, attempt, txHash, ageMs, deadlineMs, operation });
+      host.event({ phase: 'prepared', outcome: 'none', peer: shard, txHash, reason: 'none' });
+    }
+    this.put(record);
+  }
+
+  /** A participant's vote. Returns false when it fits no record. */
+  vote(host: ProtocolHost, source: ShardId, origin: Moment, vote: Vote): boolean {
+    const record = this.get(vote.id);
+    if (record === undefined || record.attempt !== vote.attempt) return false;
+    const from = record.participants.find((each) => each.shard === source);
+    if (from === undefined || from.gasUsed !== undefined || (from.status !== 'pending' && from.status !== 'deciding')) return false;
+    const { answer } = vote;
+    const gasUsed = Math.min(vote.gasUsed, from.operation.gasLimit);
+    // A participant that already has a Decision on its way answers that with an Ack: its late vote only tells what it used.
+    const status = from.status === 'deciding' ? 'deciding' : answer.kind === 'yes' ? 'yes' : 'ended';
+    const movedTo = answer.kind === 'moved' ? answer.shard : undefined;
+    const participants = record.participants.map((each): ParticipantProgress => (each === from ? { ...each, status, gasUsed, movedTo } : each));
+    const voted: CoordinatorRecord = { ...record, participants, voted: origin };
+    if (record.phase !== 'preparing') this.put(voted);
+    else if (answer.kind !== 'yes') this.abortAttempt(host, voted, answer.kind === 'no' ? answer.reason : answer.kind);
+    else if (participants.every((each) => each.status === 'yes')) this.commit(host, voted);
+    else this.put(voted);
+    return true;
+  }
+
+  /** All voted yes: the Decisions carry the value away (R15). */
+  private commit(host: ProtocolHost, record: CoordinatorRecord): void {
+    let carried = 0n;
+    for (const { shard, operation } of record.participants) {
+      host.emit(shard, { kind: 'decision', id: record.id, attempt: record.attempt, commit: true, value: operation.value });
+      host.sendValue(shard, operation.value);
+      host.event({ phase: 'decided', outcome: 'commit', peer: shard, txHash: record.txHash, reason: 'none' });
+      carried += operation.value;
+    }
+    invariant(carried === record.escrowValue, 'a commit carries exactly the value in escrow');
+    const participants = record.participants.map((each) => ({ ...each, status: 'deciding' as const }));
+    this.put({ ...record, phase: 'committing', participants, escrowValue: 0n, decided: host.now });
+  }
+
+  /** Ends the attempt: whoever may hold something hears of it, then {@link finishAttempt}. */
+  private abortAttempt(host: ProtocolHost, record: CoordinatorRecord, reason: AbortReason): void {
+    const participants = record.participants.map(
+      (each): ParticipantProgress => (each.status === 'ended' ? each : { ...each, status: 'deciding' }),
+    );
+    for (const { shard, status } of participants) {
+      host.event({ phase: 'decided', outcome: 'abort', peer: shard, txHash: record.txHash, reason });
+      if (status === 'deciding') host.emit(shard, { kind: 'decision', id: record.id, attempt: record.attempt, commit: false, value: 0n });
+    }
+    const aborting: CoordinatorRecord = { ...record, phase: 'aborting', participants, reason, decided: host.now };
+    if (participants.every((each) => !isOpen(each))) this.finishAttempt(host, aborting, host.now);
+    else this.put(aborting);
+  }
+
+  /** A participant's Ack. Returns false when it fits no record. */
+  ack(host: ProtocolHost, source: ShardId, origin: Moment, ack: Ack): boolean {
+    const record = this.get(ack.id);
+    if (record === undefined || record.attempt !== ack.attempt || ack.commit !== (record.phase === 'committing')) return false;
+    const from = record.participants.find((each) => each.shard === source);
+    if (from?.status !== 'deciding') return false;
+    const participants = record.participants.map((each) => (each === from ? { ...each, status: 'acked' as const } : each));
+    const acked: CoordinatorRecord = { ...record, participants, applied: origin };
+    if (participants.some(isOpen)) this.put(acked);
+    else if (acked.phase === 'committing') this.settle(host, acked, true);
+    else this.finishAttempt(host, acked, host.now);
+    return true;
+  }
+
+  /** Nobody holds anything of this attempt any more: charge it, and try again or give up (R17, R18). */
+  private finishAttempt(host: ProtocolHost, record: CoordinatorRecord, acked: Moment): void {
+    const used = record.participants.reduce((sum, each) => sum + (each.gasUsed ?? each.operation.gasLimit), 0);
+    const charged: CoordinatorRecord = { ...record, gasCharged: Math.min(record.gasLimit, record.gasCharged + used) };
+    const attempt = record.attempt + 1;
+    if (!RETRYABLE.has(record.reason) || attempt >= this.options.attemptsMax || !retryable(host.shard, record.participants)) {
+      this.settle(host, charged, false, acked);
+      return;
+    }
+    this.put({ ...charged, phase: 'retrying', attempt, retryHeight: (host.now.height + backoffBlocks(record.id, attempt)) as Height });
+  }
+
+  /** The end: fees are burned, the rest goes back, the receipt is listed (R18). */
+  private settle(host: ProtocolHost, record: CoordinatorRecord, commit: boolean, acked: Moment = host.now): void {
+    const used = commit ? record.participants.reduce((sum, each) => sum + (each.gasUsed ?? 0), record.gasCharged) : record.gasCharged;
+    const gasUsed = Math.min(record.gasLimit, used);
+    const fee = BigInt(gasUsed) * record.gasPrice;
+    this.put(undefined, record);
+    if (record.locks.length > 0) this.shared.locks.release(record.id, record.locks);
+    host.burnEscrow(fee);
+    this.shared.parked.credit(host, record.sender, record.escrowFee - fee + record.escrowValue);
+    const reason = commit ? 'none' : record.reason;
+    host.settle({ record: { ...record, reason }, commit, gasUsed, acked });
+    for (const { shard } of record.participants) {
+      host.event({ phase: 'acked', outcome: commit ? 'commit' : 'abort', peer: shard, txHash: record.txHash, reason });
+    }
+    this.shared.released(host, record.locks);
+  }
+
+  /** Deadlines that block time has passed (checked after the block's inbox), then retries whose height has come. */
+  due(host: ProtocolHost): void {
+    const late = this.inOrder(this.preparing, (record) => record.deadlineMs < host.now.timestampMs, (record) => record.deadlineMs);
+    for (const record of late) this.abortAttempt(host, record, 'deadline');
+    const ready = this.inOrder(this.retrying, (record) => record.retryHeight <= host.now.height, (record) => record.retryHeight);
+    for (const record of ready) this.retry(host, record);
+  }
+
+  private retry(host: ProtocolHost, record: CoordinatorRecord): void {
+    const participants = record.participants.map((each) => ({
+      shard: each.movedTo ?? each.shard,
+      operation: each.operation,
+      status: 'pending' as const,
+      gasUsed: undefined,
+      movedTo: undefined,
+    }));
+    if (!this.affordable(participants.map((each) => each.shard))) {
+      this.put({ ...record, retryHeight: (host.now.height + 1) as Height });
+      return;
+    }
+    this.prepare(host, { ...record, phase: 'preparing', participants, reason: 'none', retryHeight: 0 as Height, deadlineMs: host.now.timestampMs + this.options.deadlineMs });
+  }
+
+  private inOrder(keys: ReadonlySet<string>, wanted: (record: CoordinatorRecord) => boolean, rank: (record: CoordinatorRecord) => number): CoordinatorRecord[] {
+    const found: [string, CoordinatorRecord][] = [];
+    for (const key of keys) {
+      const record = this.records.get(key)!;
+      if (wanted(record)) found.push([key, record]);
+    }
+    found.sort((a, b) => rank(a[1]) - rank(b[1]) || (a[0] < b[0] ? -1 : 1));
+    return found.map(([, record]) => record);
+  }
+
+  /** When the next deadline or retry is due. */
+  nextDue(): ProtocolDue {
+    let timestampMs: number | undefined;
+    let height: number | undefined;
+    for (const key of this.preparing) timestampMs = Math.min(timestampMs ?? Infinity, this.records.get(key)!.deadlineMs);
+    for (const key of this.retrying) height = Math.min(height ?? Infinity, this.records.get(key)!.retryHeight);
+    return { timestampMs, height };
+  }
+
+  /** Writes changed records to the host, in order of id. */
+  flush(host: ProtocolHost): void {
+    for (const key of [...this.dirty].sort()) {
+      const record = this.records.get(key);
+      if (record !== undefined) host.putRecord('coordinator', recordId(record.id), encodeCoordinatorRecord(record));
+    }
+    this.dirty.clear();
+    for (const id of this.removed) host.putRecord('coordinator', id, undefined);
+    this.removed = [];
+  }
+
+  private removed: Uint8Array[] = [];
+
+  private put(record: CoordinatorRecord | undefined, old: CoordinatorRecord | undefined = record): void {
+    const key = recordKey(old!.id);
+    if (record === undefined) this.removed.push(recordId(old!.id));
+    else this.dirty.add(key);
+    this.index(key, record);
+  }
+
+  /** The one place where the map and what is derived from it change. */
+  private index(key: string, record: CoordinatorRecord | undefined): void {
+    this.countOpen(this.records.get(key), -1);
+    this.countOpen(record, 1);
+    this.preparing.delete(key);
+    this.retrying.delete(key);
+    if (record === undefined) {
+      this.records.delete(key);
+      return;
+    }
+    this.records.set(key, record);
+    if (record.phase === 'preparing') this.preparing.add(key);
+    if (record.phase === 'retrying') this.retrying.add(key);
+  }
+
+  private countOpen(record: CoordinatorRecord | undefined, by: number): void {
+    if (record === undefined || record.phase === 'retrying') return;
+    for (const each of record.participants) {
+      if (isOpen(each)) this.openPrepares.set(each.shard, (this.openPrepares.get(each.shard) ?? 0) + by);
+    }
+  }
+}
+
+/** R17: 2^k + H(id, k) mod 2^k blocks before attempt k; H is the id's own bytes, which are a hash already. */
+export function backoffBlocks(id: Hash32, attempt: number): number {
+  const k = Math.min(attempt, 16);
+  const at = (4 * attempt) % 28;
+  const word = ((id[at]! << 24) | (id[at + 1]! << 16) | (id[at + 2]! << 8) | id[at + 3]!) >>> 0;
+  return 2 ** k + (word % 2 ** k);
+}

@@ -1,0 +1,180 @@
+import type { ShardId } from '../primitives.ts';
+import type { SharedState } from './coordinator.ts';
+import { recordId, recordKey } from './identity.ts';
+import { compareAge } from './locks.ts';
+import type { Age, Decision, Prepare, VoteAnswer } from './messages.ts';
+import type { ProtocolHost } from './protocol.ts';
+import { decodeParticipantRecord, encodeParticipantRecord } from './records.ts';
+import type { ParticipantRecord } from './types.ts';
+
+/** Bounds of the participant's side. */
+export interface ParticipantOptions {
+  /** Prepares that may wait for locks (R17). */
+  readonly lockWaitersMax: number;
+  /** Open Prepares that one coordinator shard may have here: the other end of R19's budget. */
+  readonly openPreparesMax: number;
+}
+
+function ageOf(record: ParticipantRecord): Age {
+  return { timestampMs: record.ageMs, id: record.id };
+}
+
+/**
+ * The participant's half of two-phase commit (R15): executes under locks, keeps the result, votes, and applies or discards on the Decision. After a yes it
+ * waits, however long: only the coordinator turns time into abort.
+ */
+export class Participant {
+  private readonly records = new Map<string, ParticipantRecord>();
+  private readonly waiting = new Set<string>();
+  private readonly openByCoordinator = new Map<ShardId, number>();
+  private readonly dirty = new Set<string>();
+  private removed: Uint8Array[] = [];
+  private readonly options: ParticipantOptions;
+  private readonly shared: SharedState;
+
+  constructor(options: ParticipantOptions, shared: SharedState) {
+    this.options = options;
+    this.shared = shared;
+  }
+
+  get size(): number {
+    return this.records.size;
+  }
+
+  get waitingCount(): number {
+    return this.waiting.size;
+  }
+
+  /** Resets one record, with its locks, to what the state says. */
+  restore(id: Uint8Array, value: Uint8Array | undefined): void {
+    const key = recordKey(id);
+    const before = this.records.get(key);
+    if (before?.status === 'prepared') this.shared.locks.release(before.id, before.locks);
+    const record = value === undefined ? undefined : decodeParticipantRecord(value);
+    if (record?.status === 'prepared') this.shared.locks.adopt(record.id, ageOf(record), record.locks);
+    this.index(key, record);
+  }
+
+  /** A Prepare. Always answered, now by a vote, or later when its locks are free. */
+  prepare(host: ProtocolHost, source: ShardId, prepare: Prepare): void {
+    const taken = this.records.has(recordKey(prepare.id));
+    const full = (this.openByCoordinator.get(source) ?? 0) >= this.options.openPreparesMax;
+    if (taken || full) {
+      // Neither happens with an honest coordinator: it counts the same budget, and ends an attempt before the next.
+      this.answer(host, source, prepare, { kind: taken ? 'conflict' : 'busy' }, 0);
+      return;
+    }
+    const { id, txHash, attempt, ageMs, deadlineMs, operation } = prepare;
+    this.attempt(host, { id, txHash, coordinator: source, status: 'waiting', attempt, ageMs, deadlineMs, operation, gasUsed: 0, locks: [], since: host.now });
+  }
+
+  /** Executes and asks for locks: ends in a vote or in waiting. */
+  private attempt(host: ProtocolHost, record: ParticipantRecord): void {
+    const { coordinator, operation } = record;
+    const outcome = host.execute(operation);
+    if (outcome.kind !== 'yes') {
+      this.remove(record);
+      this.answer(host, coordinator, record, outcome, outcome.kind === 'no' ? outcome.gasUsed : 0);
+      return;
+    }
+    const grant = this.shared.locks.acquire(record.id, ageOf(record), outcome.locks);
+    if (grant.kind === 'granted') {
+      this.put({ ...record, status: 'prepared', gasUsed: outcome.gasUsed, locks: grant.locks, since: host.now });
+      this.answer(host, coordinator, record, { kind: 'yes' }, outcome.gasUsed);
+    } else if (grant.older && (this.waiting.has(recordKey(record.id)) || this.waiting.size < this.options.lockWaitersMax)) {
+      this.put({ ...record, locks: outcome.locks.map((lock) => ({ ...lock, run: 0 })) });
+    } else {
+      this.remove(record);
+      this.answer(host, coordinator, record, { kind: 'conflict' }, outcome.gasUsed);
+    }
+  }
+
+  private answer(
+    host: ProtocolHost,
+    coordinator: ShardId,
+    of: Pick<Prepare, 'id' | 'attempt' | 'txHash'>,
+    answer: VoteAnswer,
+    gasUsed: number,
+  ): void {
+    host.emit(coordinator, { kind: 'vote', id: of.id, attempt: of.attempt, answer, gasUsed });
+    const reason = answer.kind === 'yes' ? 'none' : answer.kind === 'no' ? answer.reason : answer.kind;
+    host.event({ phase: 'voted', outcome: answer.kind === 'yes' ? 'commit' : 'abort', peer: coordinator, txHash: of.txHash, reason });
+  }
+
+  /** A Decision: applied or discarded, and always answered with an Ack, so that the coordinator ends. Returns false when it fitted no record. */
+  decide(host: ProtocolHost, source: ShardId, decision: Decision): boolean {
+    const { id, attempt, commit, value } = decision;
+    const found = this.records.get(recordKey(id));
+    const record = found?.coordinator === source && found.attempt === attempt ? found : undefined;
+    if (commit) host.receiveValue(source, value);
+    host.emit(source, { kind: 'ack', id, attempt, commit, logs: new Uint8Array(0) });
+    if (record === undefined || (commit && record.status !== 'prepared')) {
+      // An abort may cross our own negative vote: nothing is held. A commit without our yes needs a coordinator committee with more than f traitors;
+      // its wei exist (they are in its `sent`), belong to nobody here, and are burned, so that supply stays countable.
+      if (commit) host.burnEscrow(value);
+      return !commit && record !== undefined;
+    }
+    this.remove(record);
+    if (record.status === 'prepared') this.shared.locks.release(record.id, record.locks);
+    if (commit) this.shared.parked.credit(host, record.operation.to, value);
+    const outcome = commit ? 'commit' : 'abort';
+    host.event({ phase: 'applied', outcome, peer: source, txHash: record.txHash, reason: 'none' });
+    if (record.status === 'prepared') this.shared.released(host, record.locks);
+    return true;
+  }
+
+  /** Judges the waiters that want one of `keys` anew, oldest first (R17); all of them without `keys`. */
+  judge(host: ProtocolHost, keys?: ReadonlySet<string>): void {
+    if (this.waiting.size === 0) return;
+    const waiters = [...this.waiting].map((key) => this.records.get(key)!).filter((record) => keys === undefined || record.locks.some((lock) => keys.has(lock.key)));
+    waiters.sort((a, b) => compareAge(ageOf(a), ageOf(b)));
+    for (const record of waiters) this.attempt(host, record);
+  }
+
+  /** Whether some waiter's locks are all free: it waits only for a rest to end (R17). */
+  hasReadyWaiter(): boolean {
+    for (const key of this.waiting) {
+      const record = this.records.get(key)!;
+      if (record.locks.every((lock) => !this.shared.locks.forbids(lock.key, lock.mode))) return true;
+    }
+    return false;
+  }
+
+  /** Writes changed records to the host, in order of id. */
+  flush(host: ProtocolHost): void {
+    for (const key of [...this.dirty].sort()) {
+      const record = this.records.get(key);
+      if (record !== undefined) host.putRecord('participant', recordId(record.id), encodeParticipantRecord(record));
+    }
+    this.dirty.clear();
+    for (const id of this.removed) if (!this.records.has(recordKey(id))) host.putRecord('participant', id, undefined);
+    this.removed = [];
+  }
+
+  private put(record: ParticipantRecord): void {
+    const key = recordKey(record.id);
+    this.dirty.add(key);
+    this.index(key, record);
+  }
+
+  private remove(record: ParticipantRecord): void {
+    const key = recordKey(record.id);
+    if (!this.records.has(key)) return;
+    this.removed.push(recordId(record.id));
+    this.index(key, undefined);
+  }
+
+  /** The one place where the map and what is derived from it change. */
+  private index(key: string, record: ParticipantRecord | undefined): void {
+    const before = this.records.get(key);
+    if (before !== undefined) this.openByCoordinator.set(before.coordinator, (this.openByCoordinator.get(before.coordinator) ?? 0) - 1);
+    this.waiting.delete(key);
+    if (record === undefined) {
+      this.records.delete(key);
+      return;
+    }
+    this.openByCoordinator.set(record.coordinator, (this.openByCoordinator.get(record.coordinator) ?? 0) + 1);
+    this.records.set(key, record);
+    if (record.status === 'waiting') this.waiting.add(key);
+  }
+}
