@@ -1,0 +1,205 @@
+import {
+  type AssignmentTable,
+  type CrossShardProtocol,
+  decodeMessage,
+  DecodeError,
+  emptyPairTable,
+  encodeHeader,
+  type Hash32,
+  type Hasher,
+  type Height,
+  LOGS_BLOOM_BYTES,
+  outRoot,
+  type PairTable,
+  pairRoot,
+  receiptRoot,
+  type ShardHeader,
+  ShardlabError,
+  type ShardId,
+  txRoot,
+  ZERO_HASH,
+} from '@shardlab/crosslink';
+import type { ShardState } from '../state/shard-state.ts';
+import type { PoolTransaction } from '../transaction/types.ts';
+import { BlockRun } from './block-run.ts';
+import { nextBaseFee } from './fees.ts';
+import type { BlockProposal, ExecutedBlock, Leftover } from './types.ts';
+
+/** What an executor is for. */
+export interface BlockExecutorOptions {
+  readonly chainId: number;
+  readonly shard: ShardId;
+  readonly gasLimit: number;
+}
+
+/** What an executor works on. */
+export interface BlockExecutorModules {
+  readonly hasher: Hasher;
+  readonly state: ShardState;
+  readonly protocol: CrossShardProtocol;
+}
+
+/** A block that its proposer should not have made. */
+export class InvalidBlockError extends ShardlabError {}
+
+/**
+ * Executes blocks of one shard in order of height, on its state (R7). The answer to the effect `ExecuteBlock`: a function of state and proposal alone. The state is
+ * that of the last executed block; {@link revert} takes the last one back.
+ */
+export class BlockExecutor {
+  private readonly options: BlockExecutorOptions;
+  private readonly modules: BlockExecutorModules;
+  private parent: { readonly header: ShardHeader; readonly hash: Hash32; readonly pairs: PairTable };
+
+  /** `parent` is the block whose state `modules.state` is. */
+  constructor(options: BlockExecutorOptions, modules: BlockExecutorModules, parent: { header: ShardHeader; hash: Hash32; pairs: PairTable }) {
+    this.options = options;
+    this.modules = modules;
+    this.parent = parent;
+  }
+
+  /** The block whose state this is. */
+  get head(): { readonly header: ShardHeader; readonly hash: Hash32; readonly pairs: PairTable } {
+    return this.parent;
+  }
+
+  /**
+   * Executes the block after {@link head}. Throws {@link InvalidBlockError} in `verify` mode when a transaction does not fit; the caller then reverts nothing,
+   * because the state was set back.
+   */
+  execute(proposal: BlockProposal, assignment: AssignmentTable): ExecutedBlock {
+    const { header: parent, hash: parentHash } = this.parent;
+    const { hasher, state, protocol } = this.modules;
+    const { chainId, shard, gasLimit } = this.options;
+    const totals = { ...parent.totals };
+    const pairs = this.parent.pairs.map((pair) => ({ ...pair }));
+    const baseFeePerGas = nextBaseFee(parent);
+    const now = { height: proposal.height, timestampMs: proposal.timestampMs };
+    const run = new BlockRun({ hasher, chainId, shard, state, protocol, assignment, gasLimit, baseFeePerGas, now, totals, pairs });
+    this.consumeInbox(run, proposal);
+    protocol.due(run);
+    const { included, leftovers } = runTransactions(run, proposal);
+    protocol.endBlock(run);
+    const delta = state.commit();
+    const outgoing = run.outgoing();
+    const hashes = included.map((tx) => tx.hash);
+    const header: ShardHeader = {
+      chainId,
+      shard,
+      height: proposal.height,
+      parentHash,
+      epoch: proposal.epoch,
+      proposer: proposal.proposer,
+      timestampMs: proposal.timestampMs,
+      gasLimit,
+      gasUsed: run.gasUsed,
+      baseFeePerGas,
+      prevRandao: hasher.sha256(parent.prevRandao),
+      stateRoot: delta.root,
+      txRoot: txRoot(hasher, proposal.inbox, hashes),
+      receiptRoot: receiptRoot(hasher, run.receipts),
+      logsBloom: NO_LOGS,
+      outRoot: outRoot(hasher, outgoing),
+      epochCertificateHash: proposal.epochCertificateHash,
+      pairRoot: pairRoot(hasher, pairs),
+      totals,
+    };
+    const hash = hasher.sha256(encodeHeader(header));
+    const body = { inbox: proposal.inbox, transactions: included.map((tx) => tx.raw), pairs };
+    this.previous = this.parent;
+    this.parent = { header, hash, pairs };
+    const block = {
+      header,
+      hash,
+      body,
+      transactions: included,
+      outgoing,
+      receipts: run.receipts,
+      events: run.events,
+      settled: run.settled,
+      delta,
+      leftovers,
+    };
+    if (proposal.mode === 'verify' && leftovers.length > 0) {
+      this.revert(block);
+      throw new InvalidBlockError('block/invalid-transaction', `a transaction does not fit: ${leftovers[0]!.why}`);
+    }
+    return block;
+  }
+
+  private previous: typeof this.parent | undefined;
+
+  /** Takes the last executed block back, with its records. */
+  revert(block: ExecutedBlock): void {
+    if (this.previous === undefined || block.hash !== this.parent.hash) throw new ShardlabError('block/revert', 'only the last block can be taken back');
+    for (const { namespace, id, value } of this.modules.state.revert(block.delta)) this.modules.protocol.restore(namespace, id, value);
+    this.parent = this.previous;
+    this.previous = undefined;
+  }
+
+  private consumeInbox(run: BlockRun, proposal: BlockProposal): void {
+    for (const segment of proposal.inbox) {
+      const origin = { height: segment.sourceHeight, timestampMs: segment.sourceTimestampMs };
+      segment.messages.forEach((bytes, index) => {
+        run.consumed(segment.source, segment.firstSequence + index);
+        const message = decodeOrIgnore(bytes);
+        if (message !== undefined) this.modules.protocol.receive(run, segment.source, origin, message);
+      });
+    }
+  }
+}
+
+const NO_LOGS = new Uint8Array(LOGS_BLOOM_BYTES);
+
+/** A certified block can only hold undecodable messages if its whole committee is faulty: they are consumed, and mean nothing. */
+function decodeOrIgnore(bytes: Uint8Array): ReturnType<typeof decodeMessage> | undefined {
+  try {
+    return decodeMessage(bytes);
+  } catch (error) {
+    if (error instanceof DecodeError) return undefined;
+    throw error;
+  }
+}
+
+function runTransactions(run: BlockRun, proposal: BlockProposal): Pick<ExecutedBlock, 'leftovers'> & { included: PoolTransaction[] } {
+  const included: PoolTransaction[] = [];
+  const leftovers: { transaction: PoolTransaction; why: Leftover }[] = [];
+  for (const transaction of proposal.transactions) {
+    const why = run.transaction(transaction, included.length);
+    if (why === undefined) included.push(transaction);
+    else leftovers.push({ transaction, why });
+  }
+  return { included, leftovers };
+}
+
+/** The block of height 0: nobody signs it, everybody computes it from the genesis. */
+export function genesisBlock(
+  hasher: Hasher,
+  options: BlockExecutorOptions & { readonly shards: number; readonly timestampMs: number; readonly baseFeePerGas: bigint },
+  stateRoot: Hash32,
+  balances: bigint,
+): { readonly header: ShardHeader; readonly hash: Hash32; readonly pairs: PairTable } {
+  const pairs = emptyPairTable(options.shard, options.shards);
+  const header: ShardHeader = {
+    chainId: options.chainId,
+    shard: options.shard,
+    height: 0 as Height,
+    parentHash: ZERO_HASH,
+    epoch: 0,
+    proposer: 0,
+    timestampMs: options.timestampMs,
+    gasLimit: options.gasLimit,
+    gasUsed: Math.floor(options.gasLimit / 2),
+    baseFeePerGas: options.baseFeePerGas,
+    prevRandao: ZERO_HASH,
+    stateRoot,
+    txRoot: txRoot(hasher, [], []),
+    receiptRoot: receiptRoot(hasher, []),
+    logsBloom: NO_LOGS,
+    outRoot: outRoot(hasher, []),
+    epochCertificateHash: ZERO_HASH,
+    pairRoot: pairRoot(hasher, pairs),
+    totals: { balances, escrow: 0n, burned: 0n, transactions: 0, logs: 0 },
+  };
+  return { header, hash: hasher.sha256(encodeHeader(header)), pairs };
+}

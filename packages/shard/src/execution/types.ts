@@ -1,0 +1,48 @@
+import type {
+  BlockBody,
+  BlockEvent,
+  Hash32,
+  Height,
+  InboxSegment,
+  Outgoing,
+  Settlement,
+  ShardHeader,
+  TransactionReceipt,
+} from '@shardlab/crosslink';
+import type { StateDelta } from '../state/shard-state.ts';
+import type { PoolTransaction } from '../transaction/types.ts';
+
+/** What a block is to be made from. Everything that is not the shard's own state stands here, so that execution is a function of both. */
+export interface BlockProposal {
+  readonly height: Height;
+  readonly timestampMs: number;
+  readonly epoch: number;
+  readonly epochCertificateHash: Hash32;
+  readonly proposer: number;
+  readonly inbox: readonly InboxSegment[];
+  readonly transactions: readonly PoolTransaction[];
+  /**
+   * `build`: transactions that do not fit are left out, with a reason. `verify`: the list is a proposer's, and one that does not fit makes the block
+   * invalid.
+   */
+  readonly mode: 'build' | 'verify';
+}
+
+/** Why a candidate is not in the block. `later`: it stays in the pool; otherwise it never fits and goes. */
+export type Leftover = 'later' | 'nonce-too-low' | 'insufficient-funds';
+
+/** A block that has been executed, and all that belongs to it. */
+export interface ExecutedBlock {
+  readonly header: ShardHeader;
+  readonly hash: Hash32;
+  readonly body: BlockBody;
+  readonly transactions: readonly PoolTransaction[];
+  readonly outgoing: readonly Outgoing[];
+  readonly receipts: readonly TransactionReceipt[];
+  readonly events: readonly BlockEvent[];
+  /** Cross-shard transactions that ended here as coordinator. */
+  readonly settled: readonly Settlement[];
+  readonly delta: StateDelta;
+  /** Candidates that were left out; empty when verifying. */
+  readonly leftovers: readonly { readonly transaction: PoolTransaction; readonly why: Leftover }[];
+}

@@ -1,0 +1,44 @@
+export { BeaconReplica, type BeaconOptions, type BeaconStart, type CrosslinkTip } from './beacon/beacon.ts';
+export { BeaconFollower, type BeaconTip } from './beacon/follower.ts';
+export { SoloConsensus, type SoloOptions } from './consensus/solo.ts';
+export { type Candidate, type Consensus, type ConsensusOutput } from './consensus/types.ts';
+export { type Core, type Effect, type Input, type LogLine, type PersistRecord, type SubmitResult, type TimerName } from './effects.ts';
+export { Epochs, type KnownEpoch } from './exchange/epochs.ts';
+export { HeaderCheck } from './exchange/header-check.ts';
+export { DEFAULT_INBOX, Inbox, type InboxOptions } from './exchange/inbox.ts';
+export { Outbox, type OutboxEntry } from './exchange/outbox.ts';
+export {
+  BlockExecutor,
+  type BlockExecutorModules,
+  type BlockExecutorOptions,
+  genesisBlock,
+  InvalidBlockError,
+} from './execution/block-executor.ts';
+export { effectiveGasPrice, nextBaseFee } from './execution/fees.ts';
+export { type BlockProposal, type ExecutedBlock, type Leftover } from './execution/types.ts';
+export { type Rejection, rejection, type RejectionCode, rejectionOf } from './mempool/admission.ts';
+export { DEFAULT_MEMPOOL, Mempool, type MempoolOptions } from './mempool/mempool.ts';
+export { proposalDelayMs, type ScheduleOptions } from './production/schedule.ts';
+export { type FinalHead, type ReplicaCounters, type ReplicaModules, type ReplicaOptions, type ReplicaStart, ShardReplica } from './replica.ts';
+export { accountFlatKey, accountFlatValue, type FlatEntry } from './state/flat-account.ts';
+export { type Account, type AccountReader, type FlatChange, ShardState, type StateDelta } from './state/shard-state.ts';
+export { Trie, type TrieCommit, type TrieSize } from './state/trie/trie.ts';
+export { AdmissionBatch, RECORD_BYTES } from './transaction/admission-record.ts';
+export { addressOfPublicKey, decodeTransaction, intrinsicGasOf, recoverSender } from './transaction/decode.ts';
+export { addressOfSecretKey, encodeTransaction, type SignedTransaction, signingPayload, signTransaction } from './transaction/encode.ts';
+export { statusOf, TRANSACTION_ERRORS, TransactionError, type TransactionErrorCode } from './transaction/errors.ts';
+export { GAS_TRANSACTION, INITCODE_BYTES_MAX, intrinsicGas } from './transaction/intrinsic-gas.ts';
+export { type AdmissionPolicy, recoverBatch } from './transaction/recover-batch.ts';
+export {
+  type AccessListEntry,
+  type AccessListFields,
+  type DecodedTransaction,
+  type DynamicFeeFields,
+  type LegacyFields,
+  type PoolTransaction,
+  type RecoveryPrimitives,
+  type TransactionFields,
+  type TransactionSignature,
+  type TransactionSigner,
+  type TransactionType,
+} from './transaction/types.ts';
