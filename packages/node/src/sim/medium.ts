@@ -1,0 +1,143 @@
+import { invariant, type Prng } from '@shardlab/crosslink';
+
+import { nodeLabel } from '../network/names.ts';
+import type { NodeName } from '../ports.ts';
+import { drawLatencyUs, type LatencyModel } from './latency.ts';
+import type { MessageInfo, NetworkFaults } from './network-faults.ts';
+import type { Scheduler } from './scheduler.ts';
+import type { Station } from './station.ts';
+
+/** What happened on the network, counted by kind. A message lost on the way counts as `…Lost`, one copy more or less than sent shows there. */
+export interface NetworkCounters {
+  gossipPublished: number;
+  /** Published again within the seen cache's time, and so not sent, or seen by the receiver before. */
+  gossipDuplicate: number;
+  /** Not sent: above the size limit. */
+  gossipOversize: number;
+  gossipSent: number;
+  gossipLost: number;
+  gossipDelivered: number;
+  /** Not judged: too much was waiting, on the way or at the receiver. */
+  gossipOverload: number;
+  gossipAccepted: number;
+  gossipIgnored: number;
+  gossipRejected: number;
+  requests: number;
+  replies: number;
+  /** Answers that nobody waited for any more. */
+  repliesLate: number;
+  requestsLost: number;
+  requestsAnswered: number;
+  requestsRefused: number;
+  requestsTimedOut: number;
+  requestsUnreachable: number;
+  penalties: number;
+}
+
+function zeroCounters(): NetworkCounters {
+  return {
+    gossipPublished: 0,
+    gossipDuplicate: 0,
+    gossipOversize: 0,
+    gossipSent: 0,
+    gossipLost: 0,
+    gossipDelivered: 0,
+    gossipOverload: 0,
+    gossipAccepted: 0,
+    gossipIgnored: 0,
+    gossipRejected: 0,
+    requests: 0,
+    replies: 0,
+    repliesLate: 0,
+    requestsLost: 0,
+    requestsAnswered: 0,
+    requestsRefused: 0,
+    requestsTimedOut: 0,
+    requestsUnreachable: 0,
+    penalties: 0,
+  };
+}
+
+/** What a sender says of its message. */
+export type Outgoing = Pick<MessageInfo, 'kind' | 'topic' | 'sizeBytes'>;
+
+/** Messages and bytes that may be on the way at once. */
+export interface MediumLimits {
+  readonly inFlightMax: number;
+  readonly inFlightBytesMax: number;
+}
+
+/** The wires: which stations are up, who is linked to whom, and how long what takes. */
+export class Medium {
+  readonly counters = zeroCounters();
+  readonly scheduler: Scheduler;
+  private readonly latency: LatencyModel;
+  private readonly limits: MediumLimits;
+  private readonly prng: Prng;
+  private readonly faults: NetworkFaults;
+  private readonly up = new Map<string, Station>();
+  private inFlight = 0;
+  private inFlightBytes = 0;
+
+  constructor(
+    options: { readonly latency: LatencyModel; readonly limits: MediumLimits },
+    modules: { readonly scheduler: Scheduler; readonly prng: Prng; readonly faults: NetworkFaults },
+  ) {
+    this.latency = options.latency;
+    this.limits = options.limits;
+    this.scheduler = modules.scheduler;
+    this.prng = modules.prng;
+    this.faults = modules.faults;
+  }
+
+  /** Takes a station up, until its life ends. */
+  attach(station: Station): void {
+    invariant(!this.up.has(station.label), 'a node of this name is up already', { node: station.label });
+    this.up.set(station.label, station);
+    station.incarnation.onKill(() => this.up.delete(station.label));
+  }
+
+  /** The station of `name`, if it is up. */
+  station(name: NodeName): Station | undefined {
+    return this.up.get(nodeLabel(name));
+  }
+
+  /** All that are up, in the order in which they came. */
+  stations(): Iterable<Station> {
+    return this.up.values();
+  }
+
+  /** Whether what `from` sends can reach `to`: both alive, not the same, linked, and neither has cut the other off. */
+  linked(from: Station, to: Station): boolean {
+    if (from === to || !from.incarnation.alive || !to.incarnation.alive) return false;
+    const nowUs = this.scheduler.nowUs();
+    if (from.banned(to.sender.peer, nowUs) || to.banned(from.sender.peer, nowUs)) return false;
+    return this.faults.linked(from.name, to.name);
+  }
+
+  /** A seeded latency, for what a node learns without a message: that nobody is there. */
+  drawUs(): number {
+    return drawLatencyUs(this.latency, this.prng);
+  }
+
+  /**
+   * Sends one message; `arrive` runs for each copy that gets through, with the copy's number. It gets through whether or not the sender is still
+   * alive then: it has left. Returns `overload` if too much is on the way, and then nothing is sent; `lost` if no copy will arrive.
+   */
+  transmit(from: Station, to: Station, message: Outgoing, arrive: (copy: number) => void): 'sent' | 'lost' | 'overload' {
+    const { sizeBytes } = message;
+    if (this.inFlight >= this.limits.inFlightMax || this.inFlightBytes + sizeBytes > this.limits.inFlightBytesMax) return 'overload';
+    if (!this.linked(from, to)) return 'lost';
+    const extras = this.faults.copies({ ...message, from: from.name, to: to.name, nowMs: this.scheduler.nowMs() });
+    for (const [copy, extraUs] of extras.entries()) {
+      this.inFlight++;
+      this.inFlightBytes += sizeBytes;
+      this.scheduler.schedule(this.drawUs() + extraUs, () => {
+        this.inFlight--;
+        this.inFlightBytes -= sizeBytes;
+        if (to.incarnation.alive) arrive(copy);
+      });
+    }
+    return extras.length === 0 ? 'lost' : 'sent';
+  }
+}

@@ -1,0 +1,28 @@
+import type { NodeName } from '../ports.ts';
+
+/** One message on its way from one node to one other, as the faults see it. */
+export interface MessageInfo {
+  readonly kind: 'gossip' | 'request' | 'reply';
+  readonly from: NodeName;
+  readonly to: NodeName;
+  /** Of gossip. */
+  readonly topic: string | undefined;
+  readonly sizeBytes: number;
+  readonly nowMs: number;
+}
+
+/** What goes wrong between nodes. Asked in a deterministic order; an implementation that draws must draw from its own seeded generator. */
+export interface NetworkFaults {
+  /** Whether `from` has a connection to `to`. Without one, requests fail as unreachable, and whatever else is sent is lost. */
+  linked(from: NodeName, to: NodeName): boolean;
+  /**
+   * One entry for each copy that arrives: microseconds in addition to its latency. `[0]` is a healthy network, `[]` a loss, two entries a
+   * duplicate, a large one a message that others overtake. Duplicates of gossip get past the receiver's cache of seen messages, as after its restart.
+   */
+  copies(message: MessageInfo): readonly number[];
+}
+
+const ONE_COPY: readonly number[] = [0];
+
+/** Everyone is connected to everyone, and nothing is lost or doubled. Order still varies with the latency. */
+export const NO_NETWORK_FAULTS: NetworkFaults = { linked: () => true, copies: () => ONE_COPY };
