@@ -85,8 +85,11 @@ export interface Network {
   request(to: NodeName, body: Uint8Array, timeoutMs: number, done: Done<Uint8Array>): void;
   /** Sets what answers requests; `reply(undefined)` refuses. */
   serve(handler: (body: Uint8Array, from: Sender, reply: (body: Uint8Array | undefined) => void) => void): void;
-  /** Lowers a peer's score; `reason` is a stable metric label. A peer that falls too low is disconnected for a while. */
-  penalise(peer: string, reason: string): void;
+  /**
+   * Lowers the score of a transport peer, or of the node of that name if it is connected; `reason` is a stable metric label. A peer that falls too low is
+   * disconnected for a while.
+   */
+  penalise(peer: string | NodeName, reason: string): void;
   /** Nodes that are connected now and have proven who they are. */
   connected(): readonly NodeName[];
 }

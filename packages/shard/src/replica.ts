@@ -396,7 +396,8 @@ export class ShardReplica implements Core {
       this.armPull();
       this.schedule();
     } else if (verdict.kind === 'ignore' && verdict.reason === 'epoch-unknown') {
-      this.follow();
+      // Its sender has followed the beacon further, and can show what this epoch is even if the beacon is gone.
+      this.askBeaconBlocks(batch.header.shard);
     }
     return verdict;
   }
@@ -438,8 +439,7 @@ export class ShardReplica implements Core {
 
   /** Asks the beacon for its next blocks when none came by gossip, and keeps the timer going. */
   private follow(): void {
-    const effect = this.requests.ask(BEACON, { kind: 'beacon-blocks', fromHeight: this.follower.next as Height });
-    if (effect !== undefined) this.effects.push(effect);
+    this.askBeaconBlocks(BEACON);
     this.effects.push({ kind: 'set-timer', timer: 'follow', delayMs: this.epochs.latest === undefined ? 250 : 2 * this.options.genesis.parameters.heartbeatMs });
   }
 
@@ -448,7 +448,7 @@ export class ShardReplica implements Core {
     const known = this.epochs.latest?.assignment.epoch;
     const outcome = this.follower.offer(block);
     if (outcome.kind === 'refused') {
-      if (outcome.verdict.kind === 'ignore' && outcome.verdict.reason === 'beacon-gap') this.askBeacon();
+      if (outcome.verdict.kind === 'ignore' && outcome.verdict.reason === 'beacon-gap') this.askBeaconBlocks(BEACON);
       return outcome.verdict;
     }
     const request = this.requests.number();
@@ -462,8 +462,8 @@ export class ShardReplica implements Core {
     return ACCEPT;
   }
 
-  private askBeacon(): void {
-    const effect = this.requests.ask(BEACON, { kind: 'beacon-blocks', fromHeight: this.follower.next as Height });
+  private askBeaconBlocks(from: ShardId): void {
+    const effect = this.requests.ask(from, { kind: 'beacon-blocks', fromHeight: this.follower.next as Height });
     if (effect !== undefined) this.effects.push(effect);
   }
 
@@ -482,7 +482,7 @@ export class ShardReplica implements Core {
     }
     // The answer was cut at its bound: there is more.
     if (progressed === 0) return;
-    if (asked.request.kind === 'beacon-blocks') this.askBeacon();
+    if (asked.request.kind === 'beacon-blocks') this.askBeaconBlocks(asked.to);
     if (asked.request.kind === 'batches') this.pull();
   }
 

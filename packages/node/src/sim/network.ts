@@ -9,7 +9,7 @@ import { LATENCY, type LatencyModel } from './latency.ts';
 import { Medium, type MediumLimits, type NetworkCounters } from './medium.ts';
 import { type NetworkFaults, NO_NETWORK_FAULTS } from './network-faults.ts';
 import type { Scheduler } from './scheduler.ts';
-import { type Handler, type Judge, type PenaltyPolicy, Station } from './station.ts';
+import { type Handler, type Judge, type PenaltyPolicy, peerOf, Station } from './station.ts';
 
 /** Everything about a simulated network that has a bound. */
 export interface SimNetworkLimits extends GossipLimits, ExchangeLimits, MediumLimits, PenaltyPolicy {
@@ -100,8 +100,9 @@ class SimNetworkPort implements Network {
     this.station.handler = handler;
   }
 
-  penalise(peer: string, reason: string): void {
+  penalise(target: string | NodeName, reason: string): void {
     if (!this.station.incarnation.alive) return;
+    const peer = typeof target === 'string' ? target : peerOf(target);
     const { counters, scheduler } = this.medium;
     scheduler.trace.text('penalty').text(this.station.label).text(peer).text(reason);
     counters.penalties++;

@@ -23,6 +23,11 @@ export interface PenaltyPolicy {
   readonly banMs: number;
 }
 
+/** The transport's id of a node: the same in every life, as a node keeps its transport key. */
+export function peerOf(name: NodeName): string {
+  return `sim-${nodeLabel(name)}`;
+}
+
 /** What one life of a node is to the network: what it listens to, what it has seen, and whom it does not talk to. All of it is lost in a crash. */
 export class Station {
   readonly name: NodeName;
@@ -48,7 +53,7 @@ export class Station {
   ) {
     this.name = { chain: options.name.chain, validator: options.name.validator };
     this.label = nodeLabel(options.name);
-    this.sender = { peer: `sim-${this.label}`, node: this.name };
+    this.sender = { peer: peerOf(options.name), node: this.name };
     this.seen = new SeenCache(options.seenMs * 1000);
     this.policy = options.penalties;
     this.incarnation = modules.incarnation;

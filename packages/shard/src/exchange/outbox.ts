@@ -32,6 +32,13 @@ export class Outbox {
     }
   }
 
+  /** Entries for `destination` that reach to `sequence` or beyond, in order, at most `max`. */
+  from(destination: ShardId, sequence: number, max: number): readonly OutboxEntry[] {
+    const list = this.entries.get(destination) ?? [];
+    const first = list.findIndex((entry) => entry.lastSequence >= sequence);
+    return first < 0 ? [] : list.slice(first, first + max);
+  }
+
   /** Drops what `destination` has consumed up to `sequence`; returns what was dropped, for the database. */
   consumed(destination: ShardId, sequence: number): { destination: ShardId; firstSequence: number }[] {
     const list = this.entries.get(destination) ?? [];

@@ -1,7 +1,7 @@
 import { BATCH, type HashBatch } from './batch.ts';
 import { IntList } from './growth.ts';
 import { NO_DEPTH, type NodeStore } from './nodes.ts';
-import { copy4, copy8 } from './words.ts';
+import { copy8 } from './words.ts';
 
 /** Integers that lists keep between commits: a block's worth, not a bulk load's. */
 const KEEP_ITEMS = 1 << 16;
@@ -50,23 +50,14 @@ export class NodeHasher {
   private run(nodes: NodeStore, list: Int32Array, from: number, count: number): void {
     const { batch, above } = this;
     const { hashes, parents, marks } = nodes;
-    const { inWords, outWords } = batch;
-    for (let i = 0; i < count; i++) copy8(hashes, list[from + i]! << 3, inWords, i << 3);
-    batch.run(count);
-    const queue = above.room(count);
-    let length = above.length;
+    const { inWords } = batch;
     for (let i = 0; i < count; i++) {
       const node = list[from + i]!;
-      const slot = parents[node]!;
-      const parent = slot >> 1;
+      copy8(hashes, node << 3, inWords, i << 3);
       marks[node] = 0;
-      copy4(outWords, i << 2, hashes, slot << 2);
-      if (marks[parent] === 0) {
-        marks[parent] = 1;
-        queue[length++] = parent;
-      }
     }
-    above.length = length;
+    batch.run(count);
+    batch.deliver(count, list, from, parents, nodes, above);
   }
 
   /** The seeds in ascending depth, without freed nodes; {@link counts} says how many there are of each. */

@@ -42,13 +42,13 @@ export function compareStems(stems: Uint8Array, a: number, b: number): number {
 }
 
 /**
- * Puts the first `count` references in order of the first `bits` (0 to 8) bits of their stems, given by the stems' first bytes. `ends` are the ends of the
+ * Puts the first `count` references in order of the first `bits` (0 to 8) bits of their stems, of which the first byte is in their `meta` words. `ends` are the ends of the
  * 2^bits parts.
  */
-export function partition(refs: Int32Array, count: number, leads: Uint8Array, bits: number): { sorted: Int32Array; ends: Int32Array } {
-  const shift = 8 - bits;
+export function partition(refs: Int32Array, count: number, meta: Int32Array, bits: number): { sorted: Int32Array; ends: Int32Array } {
+  const shift = 24 - bits;
   const ends = new Int32Array(1 << bits);
-  for (let i = 0; i < count; i++) ends[leads[refs[i]!]! >> shift]!++;
+  for (let i = 0; i < count; i++) ends[meta[refs[i]!]! >> shift]!++;
   let total = 0;
   for (let part = 0; part < ends.length; part++) {
     const size = ends[part]!;
@@ -58,7 +58,7 @@ export function partition(refs: Int32Array, count: number, leads: Uint8Array, bi
   const sorted = new Int32Array(count);
   for (let i = 0; i < count; i++) {
     const ref = refs[i]!;
-    sorted[ends[leads[ref]! >> shift]!++] = ref;
+    sorted[ends[meta[ref]! >> shift]!++] = ref;
   }
   return { sorted, ends };
 }

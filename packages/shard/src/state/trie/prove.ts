@@ -1,6 +1,6 @@
 import { encodeStateProof, type Hasher, type StateProof } from '@shardlab/crosslink';
 import type { NodeStore } from './nodes.ts';
-import { SINGLE, type StemStore } from './stems.ts';
+import { SINGLE, type StemStore, suffixOf } from './stems.ts';
 
 const WIDTH = 256;
 
@@ -57,7 +57,7 @@ function hashPresent(hasher: Hasher, blocks: Uint8Array, present: Uint8Array, wi
 export function leavesOf(stems: StemStore, ref: number): { suffix: number; value: Uint8Array }[] {
   const memory = stems.memoryOf(ref);
   const { sparse, leafInts } = stems;
-  if (stems.kind(ref) === SINGLE) return [{ suffix: stems.suffixes[ref]!, value: memory.slice(64 * ref + 32, 64 * ref + 64) }];
+  if (stems.kind(ref) === SINGLE) return [{ suffix: suffixOf(stems.meta[ref]!), value: memory.slice(64 * ref + 32, 64 * ref + 64) }];
   const leaves: { suffix: number; value: Uint8Array }[] = [];
   const handle = 16 * ref + 8;
   for (let index = 0; index < stems.leafCount(ref); index++) {

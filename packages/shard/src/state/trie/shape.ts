@@ -2,6 +2,9 @@ import { invariant } from '@shardlab/crosslink';
 import type { NodeStore } from './nodes.ts';
 import { STEM_STRIDE, type StemStore } from './stems.ts';
 
+/** Bits of a path, and the most nodes that one new stem brings. */
+const STEM_BITS = 248;
+
 /** Where a path ends: the slot, how many bits led there, and the child in it (0, or a stem's `~ref`). */
 export interface PathEnd {
   readonly slot: number;
@@ -46,6 +49,8 @@ export class Shape {
   /** Hangs in a new, empty stem for `path`, which has none, at the end of its path. */
   insert(path: Uint8Array, end: PathEnd): number {
     const { nodes, stems } = this;
+    // What can fail comes before what changes anything.
+    nodes.reserve(STEM_BITS);
     const ref = stems.alloc(path, 0);
     if (end.child === 0) {
       this.hang(ref, end.slot);

@@ -31,10 +31,12 @@ export class SparseStore {
 
   /** Makes `handle` (an index into `memory`) an empty block for 2 leaves. */
   open(memory: Int32Array, handle: number): void {
+    // First, for it may throw: what the handle overwrites is still needed then.
+    const block = this.alloc(1);
+    memory[handle + BLOCK] = block;
     memory[handle + CLASS] = 1;
     memory[handle + COUNT] = 0;
     memory[handle + STALE] = ALL_GROUPS;
-    memory[handle + BLOCK] = this.alloc(1);
   }
 
   /** Gives the block back. */

@@ -3,7 +3,7 @@ import { BATCH, type HashBatch } from './batch.ts';
 import type { IntList } from './growth.ts';
 import type { NodeStore } from './nodes.ts';
 import { GROUPS } from './sparse.ts';
-import { MULTI, SINGLE, STEM_STRIDE, type StemStore, TAGGED } from './stems.ts';
+import { KIND_MASK, MULTI, SINGLE, STEM_STRIDE, type StemStore, suffixOf, TAGGED } from './stems.ts';
 import { copy4, isZero4, zero4 } from './words.ts';
 
 /** Levels from the leaves to the groups of 16, and from those to the subtree's root. */
@@ -40,11 +40,11 @@ export class StemHasher {
   /** Hashes the stems of `refs` from `start` to `end` (exclusive), all of which hold a leaf. */
   hash(refs: Int32Array, start: number, end: number): void {
     this.tag(refs, start, end);
-    const { states } = this.stems;
+    const { meta } = this.stems;
     let several = 0;
     for (let i = start; i < end; i++) {
       const ref = refs[i]!;
-      if ((states[ref]! & 3) === MULTI) {
+      if ((meta[ref]! & KIND_MASK) === MULTI) {
         several++;
         continue;
       }
@@ -54,7 +54,7 @@ export class StemHasher {
     this.runSingles();
     for (let i = start; i < end && several > 0; i++) {
       const ref = refs[i]!;
-      if ((states[ref]! & 3) === SINGLE) continue;
+      if ((meta[ref]! & KIND_MASK) === SINGLE) continue;
       several--;
       if (this.weight > BATCH - 256) this.runSeveral();
       this.addSeveral(ref);
@@ -68,8 +68,8 @@ export class StemHasher {
     let filled = 0;
     for (let i = start; i < end; i++) {
       const ref = refs[i]!;
-      if ((stems.states[ref]! & TAGGED) !== 0) continue;
-      stems.states[ref]! |= TAGGED;
+      if ((stems.meta[ref]! & TAGGED) !== 0) continue;
+      stems.meta[ref]! |= TAGGED;
       this.refs[filled] = ref;
       const at = 64 * filled++;
       const from = STEM_STRIDE * ref;
@@ -95,11 +95,11 @@ export class StemHasher {
 
   private runSingles(): void {
     const { refs, keys, batch, refCount: count } = this;
-    const { leafWords, suffixes } = this.stems;
+    const { leafWords, meta } = this.stems;
     const { inWords, outWords } = batch;
     for (let i = 0; i < count; i++) {
       const ref = refs[i]!;
-      keys[i] = suffixes[ref]!;
+      keys[i] = suffixOf(meta[ref]!);
       copy4(leafWords, (ref << 3) + 4, inWords, i << 3);
       zero4(inWords, (i << 3) + 4);
     }
@@ -210,25 +210,13 @@ export class StemHasher {
   private finish(): void {
     const { refs, batch, nodes, seeds, refCount: count } = this;
     const { leafWords, parents } = this.stems;
-    const { inWords, inInts, outWords, outInts } = batch;
+    const { inWords, inInts, outInts } = batch;
     for (let i = 0; i < count; i++) {
       copy4(leafWords, refs[i]! << 3, inWords, i << 3);
       complement8(outInts, i << 3, inInts, (i << 4) + 8);
     }
     batch.run(count);
-    const { hashes, marks } = nodes;
-    const queue = seeds.room(count);
-    let length = seeds.length;
-    for (let i = 0; i < count; i++) {
-      const slot = parents[refs[i]!]!;
-      const node = slot >> 1;
-      copy4(outWords, i << 2, hashes, slot << 2);
-      if (marks[node] === 0) {
-        marks[node] = 1;
-        queue[length++] = node;
-      }
-    }
-    seeds.length = length;
+    batch.deliver(count, refs, 0, parents, nodes, seeds);
     this.refCount = 0;
   }
 }

@@ -2,12 +2,14 @@ import { InvariantError } from '@shardlab/crosslink';
 import { growBytes, growWords, nextCapacity } from './growth.ts';
 import { SparseStore } from './sparse.ts';
 
-/** What a stem holds now; the low bits of its state byte. */
+/** What a stem holds now; the low bits of its `meta` word. */
 export const FREE = 0;
 export const EMPTY = 1;
 export const SINGLE = 2;
 export const MULTI = 3;
-const KIND_MASK = 3;
+/** The bits of the kind. */
+export const KIND_MASK = 3;
+const SUFFIX_MASK = 0xff00;
 /** State bit: changed since the last commit, and listed as such. */
 export const DIRTY = 4;
 /** State bit: its tag has been computed. */
@@ -33,12 +35,11 @@ export class StemStore {
   leafInts: Int32Array;
   /** The slot that the stem hangs in. Of a freed stem: the next freed one, plus 1. */
   parents: Int32Array;
-  /** Kind and state bits. */
-  states: Uint8Array;
-  /** Suffix of the one leaf of a {@link SINGLE}. */
-  suffixes: Uint8Array;
-  /** First byte of the stem, apart from the others: a commit puts all changed stems in order by it. */
-  leads: Uint8Array;
+  /**
+   * By ref, in one word because all of it is wanted at once and none of it is in cache: kind and state bits (bits 0 to 7), the suffix of the one leaf of a
+   * {@link SINGLE} (8 to 15), and the first byte of the stem (16 to 23), by which a commit puts all changed stems in order.
+   */
+  meta: Int32Array;
   /** Leaves of stems that have more than one. */
   readonly sparse = new SparseStore();
   /** Stems in use, those that are {@link EMPTY} until the next commit included. */
@@ -54,15 +55,13 @@ export class StemStore {
     this.leafWords = new BigUint64Array(this.leafBytes.buffer);
     this.leafInts = new Int32Array(this.leafBytes.buffer);
     this.parents = new Int32Array(capacity);
-    this.states = new Uint8Array(capacity);
-    this.suffixes = new Uint8Array(capacity);
-    this.leads = new Uint8Array(capacity);
+    this.meta = new Int32Array(capacity);
   }
 
   /** Makes room for `more` further stems without growing again. */
   reserve(more: number): void {
     const wanted = this.used + more;
-    if (wanted > this.states.length) this.grow(nextCapacity(this.states.length, wanted));
+    if (wanted > this.meta.length) this.grow(nextCapacity(this.meta.length, wanted));
   }
 
   /** An empty stem for the 31 bytes of `source` at `at`, not hung in anywhere yet. */
@@ -90,13 +89,12 @@ export class StemStore {
   private init(ref: number, source: Uint8Array, at: number): void {
     const to = STEM_STRIDE * ref;
     for (let i = 0; i < STEM_BYTES; i++) this.stemBytes[to + i] = source[at + i]!;
-    this.leads[ref] = source[at]!;
-    this.states[ref] = EMPTY;
+    this.meta[ref] = (source[at]! << 16) | EMPTY;
     this.count++;
   }
 
   free(ref: number): void {
-    this.states[ref] = FREE;
+    this.meta[ref] = FREE;
     this.parents[ref] = this.freeHead;
     this.freeHead = ref + 1;
     this.count--;
@@ -104,9 +102,9 @@ export class StemStore {
 
   /** The kind of a stem in use. Throws `invariant` for a reference that was freed or never given out. */
   kind(ref: number): number {
-    const state = this.states[ref];
-    if (state === undefined || state === FREE) throw new InvariantError('not a stem reference', { ref });
-    return state & KIND_MASK;
+    const meta = this.meta[ref];
+    if (meta === undefined || (meta & KIND_MASK) === FREE) throw new InvariantError('not a stem reference', { ref });
+    return meta & KIND_MASK;
   }
 
   /** Whether the stem's 31 bytes are those of `source`. */
@@ -125,7 +123,7 @@ export class StemStore {
   /** Byte offset into {@link memoryOf} of the value at a suffix, or -1. Only valid until the next change. */
   find(ref: number, suffix: number): number {
     const kind = this.kind(ref);
-    if (kind === SINGLE) return this.suffixes[ref] === suffix ? 64 * ref + 32 : -1;
+    if (kind === SINGLE) return suffixOf(this.meta[ref]!) === suffix ? 64 * ref + 32 : -1;
     return kind === MULTI ? this.sparse.find(this.leafInts, 16 * ref + 8, suffix) : -1;
   }
 
@@ -141,19 +139,18 @@ export class StemStore {
       this.leaves += this.sparse.put(this.leafInts, 16 * ref + 8, suffix, source, at);
       return;
     }
-    if (kind === SINGLE && this.suffixes[ref] !== suffix) {
+    if (kind === SINGLE && suffixOf(this.meta[ref]!) !== suffix) {
       // The first value moves out before its place becomes a handle.
       const handle = 16 * ref + 8;
       const first = this.leafBytes.slice(64 * ref + 32, 64 * ref + 64);
       this.sparse.open(this.leafInts, handle);
-      this.sparse.put(this.leafInts, handle, this.suffixes[ref]!, first, 0);
+      this.sparse.put(this.leafInts, handle, suffixOf(this.meta[ref]!), first, 0);
       this.leaves += this.sparse.put(this.leafInts, handle, suffix, source, at);
-      this.setKind(ref, MULTI);
+      this.setKind(ref, MULTI, 0);
       return;
     }
     if (kind === EMPTY) {
-      this.suffixes[ref] = suffix;
-      this.setKind(ref, SINGLE);
+      this.setKind(ref, SINGLE, suffix);
       this.leaves++;
     }
     this.putValue(ref, source, at);
@@ -179,7 +176,7 @@ export class StemStore {
     if (this.find(ref, suffix) < 0) return false;
     this.leaves--;
     if (kind === SINGLE) {
-      this.setKind(ref, EMPTY);
+      this.setKind(ref, EMPTY, 0);
       return true;
     }
     const handle = 16 * ref + 8;
@@ -190,19 +187,18 @@ export class StemStore {
       const from = this.sparse.valueOffset(this.leafInts, handle, 0);
       this.sparse.close(this.leafInts, handle);
       copy32(this.sparse.bytes, from, this.leafBytes, 64 * ref + 32);
-      this.suffixes[ref] = last;
-      this.setKind(ref, SINGLE);
+      this.setKind(ref, SINGLE, last);
     }
     return true;
   }
 
   /** Bytes held. */
   memoryBytes(): number {
-    return this.states.length * (STEM_STRIDE + 64 + 4 + 1 + 1 + 1) + this.sparse.bytes.length;
+    return this.meta.length * (STEM_STRIDE + 64 + 4 + 4) + this.sparse.bytes.length;
   }
 
-  private setKind(ref: number, kind: number): void {
-    this.states[ref] = (this.states[ref]! & ~KIND_MASK) | kind;
+  private setKind(ref: number, kind: number, suffix: number): void {
+    this.meta[ref] = (this.meta[ref]! & ~(KIND_MASK | SUFFIX_MASK)) | kind | (suffix << 8);
   }
 
   private grow(capacity: number): void {
@@ -211,10 +207,13 @@ export class StemStore {
     this.leafWords = new BigUint64Array(this.leafBytes.buffer);
     this.leafInts = new Int32Array(this.leafBytes.buffer);
     this.parents = growWords(this.parents, capacity);
-    this.states = growBytes(this.states, capacity);
-    this.suffixes = growBytes(this.suffixes, capacity);
-    this.leads = growBytes(this.leads, capacity);
+    this.meta = growWords(this.meta, capacity);
   }
+}
+
+/** The suffix in a `meta` word. */
+export function suffixOf(meta: number): number {
+  return (meta >> 8) & 0xff;
 }
 
 /** Byte by byte: for 32 bytes cheaper than a call of `set` with a view. */

@@ -1,0 +1,97 @@
+import { spawn } from 'node:child_process';
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
+import { printable } from '../output/style.ts';
+import { CONFIG_FLAG, isNodeProcess, type NodeProcess, processStartToken } from './process-identity.ts';
+import { waitFor } from './wait.ts';
+import type { NodePaths } from './layout.ts';
+
+const STDERR_FILE_BYTES_MAX = 1_048_576;
+const STDERR_LINE_BYTES_MAX = 2_048;
+const HEALTH_TIMEOUT_MS = 2_000;
+
+/** How node processes are started. */
+export interface NodeLaunch {
+  /** The program and its first arguments; `--config FILE` follows. */
+  readonly command: readonly [string, ...string[]];
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** A process that this command has started. */
+export interface StartedNode {
+  readonly pid: number;
+  /** How it ended; undefined while it runs. */
+  readonly ended: () => string | undefined;
+  /** The first line that it wrote to stderr since it started, made safe for a terminal; undefined when there is none. */
+  readonly complaint: () => string | undefined;
+}
+
+function firstLine(file: string, fromByte: number): string | undefined {
+  const descriptor = openSync(file, 'r');
+  try {
+    const buffer = Buffer.alloc(STDERR_LINE_BYTES_MAX);
+    const text = buffer.toString('utf8', 0, readSync(descriptor, buffer, 0, buffer.length, fromByte));
+    const line = text.split('\n').find((candidate) => candidate.trim() !== '');
+    return line === undefined ? undefined : printable(line.trim());
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/**
+ * Starts one node, whose directory and configuration exist, in a session of its own, so that neither Ctrl-C nor the end of this program reaches it. It inherits no stdio: a caller that reads our
+ * output through a pipe would otherwise wait for as long as the node lives. Throws nothing: what goes wrong is told by `ended` and `complaint`.
+ */
+export function spawnNode(launch: NodeLaunch, paths: NodePaths, compileCache: string): StartedNode {
+  const stderr = openSync(paths.stderrFile, 'a', 0o644);
+  let offset = fstatSync(stderr).size;
+  if (offset > STDERR_FILE_BYTES_MAX) {
+    ftruncateSync(stderr, 0);
+    offset = 0;
+  }
+  const [program, ...first] = launch.command;
+  const child = spawn(program, [...first, CONFIG_FLAG, paths.configFile], {
+    cwd: paths.directory,
+    detached: true,
+    stdio: ['ignore', 'ignore', stderr],
+    env: { ...launch.env, NODE_COMPILE_CACHE: compileCache },
+  });
+  closeSync(stderr);
+  let ended: string | undefined;
+  child.once('error', (error) => (ended = error.message));
+  child.once('exit', (code, signal) => (ended = signal === null ? `exit code ${code}` : `signal ${signal}`));
+  child.unref();
+  return { pid: child.pid ?? 0, ended: () => ended, complaint: () => firstLine(paths.stderrFile, offset) };
+}
+
+/** Asks `/healthz`: `healthy` (200), `unhealthy` (it answers, with another status), or `silent`. */
+export async function checkHealth(rpcUrl: string, signal?: AbortSignal): Promise<'healthy' | 'unhealthy' | 'silent'> {
+  const timeout = AbortSignal.timeout(HEALTH_TIMEOUT_MS);
+  try {
+    const answer = await fetch(new URL('/healthz', rpcUrl), { signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]) });
+    await answer.arrayBuffer();
+    return answer.status === 200 ? 'healthy' : 'unhealthy';
+  } catch {
+    return 'silent';
+  }
+}
+
+/** Sends `signal` if the process still is that node. */
+export function signalNode(node: NodeProcess, signal: 'SIGTERM' | 'SIGKILL'): void {
+  if (!isNodeProcess(node.pid, node.configFile)) return;
+  try {
+    process.kill(node.pid, signal);
+  } catch (error) {
+    // It ended between the look and the signal.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+/** Waits until none of `nodes` runs; those that still do after `timeoutMs`. What has ended holds no port any more. */
+export async function waitUntilGone<T extends NodeProcess>(nodes: readonly T[], timeoutMs: number): Promise<readonly T[]> {
+  let left = nodes;
+  await waitFor(() => {
+    left = left.filter((node) => processStartToken(node.pid) === node.startToken);
+    return left.length === 0 ? true : undefined;
+  }, timeoutMs);
+  return left;
+}

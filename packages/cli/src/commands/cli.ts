@@ -1,0 +1,121 @@
+import { resolve } from 'node:path';
+import { ShardlabError } from '@shardlab/crosslink';
+import { Command, CommanderError, Option } from 'commander';
+import { defaultDataDir } from '../cluster/layout.ts';
+import { CliError, EXIT_BAD, EXIT_GOOD, EXIT_USAGE } from '../output/cli-error.ts';
+import { LiveLine } from '../output/live-line.ts';
+import type { Output } from '../output/output.ts';
+import { printable } from '../output/style.ts';
+import type { CliContext } from './context.ts';
+import { rpcUrl, text } from './values.ts';
+
+/** Options that every command has. */
+export interface CommonOptions {
+  readonly json?: true;
+  readonly dataDir?: string;
+}
+
+/** Options of a command that talks to a network. */
+export interface NetworkOptions extends CommonOptions {
+  readonly rpc?: string;
+}
+
+/** One run of the program: makes commands alike, and remembers the exit code. */
+export class Cli {
+  readonly context: CliContext;
+  /** Of the command that ran; {@link EXIT_USAGE} until one has. */
+  exitCode: number = EXIT_USAGE;
+
+  constructor(context: CliContext) {
+    this.context = context;
+  }
+
+  /** A command whose errors are thrown, never printed or exited on, and which knows `--json` and `--data-dir`. */
+  command(name: string, summary: string): Command {
+    const command = new Command(name)
+      .summary(summary)
+      .description(summary)
+      .exitOverride()
+      .configureOutput({
+        writeOut: (out) => this.context.stdout.write(out),
+        writeErr: () => undefined,
+        outputError: () => undefined,
+        getOutHelpWidth: () => this.context.stdout.columns,
+        getOutHasColors: () => false,
+      })
+      .helpOption('-h, --help', 'show this help');
+    command.addOption(new Option('--json', 'answer in JSON, one line'));
+    return command.addOption(
+      new Option('--data-dir <directory>', `where the network lives (default: ${defaultDataDir(this.context.env)})`).argParser(text('a directory')),
+    );
+  }
+
+  /** A command that also takes `--rpc`. */
+  networkCommand(name: string, summary: string): Command {
+    return this.command(name, summary).addOption(
+      new Option('--rpc <url>', 'JSON-RPC of any node of the network (default: from cluster.json in the data directory)').argParser(rpcUrl),
+    );
+  }
+
+  /** The action of a command: its result is the exit code. */
+  run<Options>(action: (options: Options, command: Command, args: readonly string[]) => Promise<number>): (...all: unknown[]) => Promise<void> {
+    return async (...all) => {
+      // commander calls with the arguments, then the options, then the command.
+      const command = all.at(-1) as Command;
+      this.exitCode = await action(command.opts() as Options, command, command.args);
+    };
+  }
+
+  /** The data directory that the options name, absolute. */
+  dataDir(options: CommonOptions): string {
+    return options.dataDir === undefined ? defaultDataDir(this.context.env) : resolve(this.context.cwd, options.dataDir);
+  }
+
+  /** A file that the user named, absolute. */
+  file(path: string): string {
+    return resolve(this.context.cwd, path);
+  }
+
+  /** Progress: beside the answer for people; with `--json` on a terminal's stderr only, so that the answer stays alone. */
+  progress(options: CommonOptions): LiveLine {
+    return new LiveLine(this.progressOutput(options));
+  }
+
+  /** Where {@link progress} goes; undefined: nowhere. */
+  progressOutput(options: CommonOptions): Output | undefined {
+    const { stdout, stderr } = this.context;
+    if (options.json !== true) return stdout;
+    return stderr.isTerminal ? stderr : undefined;
+  }
+
+  /** Prints the one line that `error` deserves, and returns the exit code. */
+  fail(error: unknown): number {
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT_GOOD;
+    this.context.stderr.write(`shardlab: ${printable(errorLine(error))}\n`);
+    if (this.context.env['SHARDLAB_DEBUG'] === '1' && error instanceof Error) this.context.stderr.write(`${error.stack ?? ''}\n`);
+    return exitCodeOf(error);
+  }
+}
+
+/** Whether an option stood on the command line, rather than having its default. */
+export function given(command: Command, option: string): boolean {
+  return command.getOptionValueSource(option) === 'cli';
+}
+
+// What was asked is wrong, or nobody is there to be asked. Other codes: the work was begun.
+const USAGE_CODES = /^(?:trace|workload|genesis|cluster)\/|^rpc\/(?:url|unreachable|timeout|bad-answer)$|^load\/(?:options|network)$|^report\/unwritable$/;
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CliError) return error.exitCode;
+  if (error instanceof CommanderError) return EXIT_USAGE;
+  return error instanceof ShardlabError && USAGE_CODES.test(error.code) ? EXIT_USAGE : EXIT_BAD;
+}
+
+function errorLine(error: unknown): string {
+  // What commander does when no command is named: it would show the help.
+  if (error instanceof CommanderError && error.code === 'commander.help') return 'name a command, such as demo or up ("shardlab --help" lists them)';
+  if (error instanceof CommanderError) return error.message.replace(/^error: /, '');
+  if (error instanceof ShardlabError) return error.message;
+  const message = error instanceof Error ? error.message : String(error);
+  return `unexpected error: ${message} (SHARDLAB_DEBUG=1 shows where)`;
+}

@@ -1,0 +1,90 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SHARDS_MAX } from '@shardlab/crosslink';
+import { type Command, Option } from 'commander';
+import { stopCluster } from '../cluster/change-cluster.ts';
+import { inspectDataDir } from '../cluster/cluster-file.ts';
+import { EXIT_GOOD, usageError } from '../output/cli-error.ts';
+import type { LiveLine } from '../output/live-line.ts';
+import { type Cli, type CommonOptions, given } from './cli.ts';
+import { CROSS_SHARD_DEFAULT, runAuditedLoad } from './load.ts';
+import { ACCOUNTS_DEFAULT, SEED_DEFAULT, SHARDS_DEFAULT, startNetwork, type StartRequest } from './start-network.ts';
+import { decimal, wholeNumber } from './values.ts';
+
+const RATE_DEFAULT = 1_000;
+const DURATION_DEFAULT_S = 20;
+/** What has not ended this long after the last transaction is reported as pending: the demo is to be over in a minute. */
+const DRAIN_TIMEOUT_MS = 15_000;
+/** Longer runs are for `up` and `load`. */
+const DURATION_MAX_S = 600;
+/** A demo of many processes shows less, not more. */
+const DEMO_SHARDS_MAX = Math.min(64, SHARDS_MAX);
+
+interface DemoOptions extends CommonOptions {
+  readonly shards: number;
+  readonly rate: number;
+  readonly duration: number;
+  readonly crossShard: number;
+  readonly seed: number;
+}
+
+/** Where the demo lives: a new temporary directory, or the one that was named, which must be new. */
+function demoDirectory(cli: Cli, options: DemoOptions): { readonly dataDir: string; readonly temporary: boolean } {
+  if (options.dataDir === undefined) return { dataDir: mkdtempSync(join(tmpdir(), 'shardlab-demo-')), temporary: true };
+  const dataDir = cli.dataDir(options);
+  if (inspectDataDir(dataDir).kind !== 'empty') {
+    throw usageError('cli/demo-directory', `${dataDir} holds a network already: a demo makes its own, choose another --data-dir or none`);
+  }
+  return { dataDir, temporary: false };
+}
+
+async function runDemo(cli: Cli, options: DemoOptions, dataDir: string, progress: LiveLine, signal: AbortSignal): Promise<number> {
+  const { context } = cli;
+  const { shards, rate, seed } = options;
+  const wanted: StartRequest = { dataDir, shards, accounts: ACCOUNTS_DEFAULT, seed, basePort: 0, traceFile: undefined, logLevel: undefined, demands: {} };
+  const opened = await startNetwork(context, wanted, progress, signal);
+  const rpcUrl = opened.cluster.nodes[0]!.rpcUrl;
+  progress.note(`${opened.cluster.nodes.length} nodes run: a beacon and ${shards} ${shards === 1 ? 'shard' : 'shards'}, each its own process`);
+  const crossShardRatio = shards === 1 ? 0 : options.crossShard;
+  const load = { rpcUrl, dataDir, rate, durationMs: options.duration * 1_000, drainTimeoutMs: DRAIN_TIMEOUT_MS, crossShardRatio, seed };
+  return runAuditedLoad(cli, { json: options.json === true, audit: true, load }, signal);
+}
+
+/** Takes the network down whatever happened, and removes what it wrote unless that is needed to find out why. */
+async function tearDown(dataDir: string, keep: boolean): Promise<void> {
+  if (inspectDataDir(dataDir).kind === 'cluster') await stopCluster(dataDir);
+  if (!keep) rmSync(dataDir, { recursive: true, force: true });
+}
+
+/** `shardlab demo`. */
+export function demoCommand(cli: Cli): Command {
+  return cli
+    .command('demo', 'up, load, live progress, report, audit, down: in under a minute')
+    .addOption(new Option('--shards <number>', `1 to ${DEMO_SHARDS_MAX}`).default(SHARDS_DEFAULT).argParser(wholeNumber(1, DEMO_SHARDS_MAX)))
+    .addOption(new Option('--rate <number>', 'transactions per second').default(RATE_DEFAULT).argParser(decimal(0, 1_000_000, false)))
+    .addOption(new Option('--duration <seconds>', 'of the load').default(DURATION_DEFAULT_S).argParser(decimal(0, DURATION_MAX_S, false)))
+    .addOption(new Option('--cross-shard <ratio>', 'exact share of cross-shard transactions').default(CROSS_SHARD_DEFAULT).argParser(decimal(0, 1, true)))
+    .addOption(new Option('--seed <seed>', 'of keys and transactions').default(SEED_DEFAULT).argParser(wholeNumber(0, Number.MAX_SAFE_INTEGER)))
+    .action(
+      cli.run<DemoOptions>(async (options, command) => {
+        if (options.shards === 1 && given(command, 'crossShard') && options.crossShard > 0) {
+          throw usageError('cli/cross-shard', 'a network of one shard has no cross-shard transactions: leave out --cross-shard, or give 0');
+        }
+        const { dataDir, temporary } = demoDirectory(cli, options);
+        const progress = cli.progress(options);
+        return cli.context.interruptible(async (signal) => {
+          let exitCode: number | undefined;
+          try {
+            exitCode = await runDemo(cli, options, dataDir, progress, signal);
+            return exitCode;
+          } finally {
+            progress.clear();
+            const good = exitCode === EXIT_GOOD || signal.aborted;
+            await tearDown(dataDir, !temporary || !good);
+            if (temporary && !good) progress.note(`the nodes' logs are kept in ${dataDir}`);
+          }
+        });
+      }),
+    );
+}

@@ -1,0 +1,64 @@
+import type { Command } from 'commander';
+import type { Cluster } from '../cluster/cluster-file.ts';
+import { isNodeProcess } from '../cluster/process-identity.ts';
+import { EXIT_BAD, EXIT_GOOD } from '../output/cli-error.ts';
+import { writeJsonLine, writeLines } from '../output/output.ts';
+import { type StatusNode, statusLines, type StatusView } from '../output/status-view.ts';
+import { RpcClient } from '../rpc/client.ts';
+import { type NetworkStatus, networkStatus, type NodeStatus } from '../rpc/methods.ts';
+import type { Cli, NetworkOptions } from './cli.ts';
+import { findNetwork } from './network.ts';
+
+function numberOrNull(value: unknown): number | null {
+  return typeof value === 'number' ? value : null;
+}
+
+function nodeView(node: NodeStatus): StatusNode {
+  return {
+    ...node,
+    shard: node.shard ?? null,
+    height: numberOrNull(node['height']),
+    stateRoot: typeof node['stateRoot'] === 'string' ? node['stateRoot'] : null,
+    peers: numberOrNull(node['peers']),
+    rpcUrl: node.rpcUrl ?? '',
+    pid: numberOrNull(node['pid']),
+  };
+}
+
+/**
+ * What the network says, put into one shape. The local cluster knows better than the network which processes run: its nodes are all listed, and a dead
+ * one is called so even while the others have not noticed.
+ */
+export function statusView(status: NetworkStatus, cluster: Cluster | undefined): StatusView {
+  const nodes = status.nodes.map(nodeView);
+  if (cluster === undefined) return { nodes, beacon: status.beacon };
+  const merged = cluster.nodes.map((local): StatusNode => {
+    const told = nodes.find((node) => node.id === local.id);
+    const { id, role, shard, rpcUrl } = local;
+    const alive = isNodeProcess(local.pid, local.configFile);
+    const unknown: StatusNode = { id, role, shard, height: null, stateRoot: null, peers: null, healthy: false, reason: 'no answer', rpcUrl, pid: local.pid };
+    if (!alive) return { ...(told ?? unknown), healthy: false, reason: 'not running', rpcUrl, pid: null };
+    return told === undefined ? unknown : { ...told, rpcUrl, pid: local.pid };
+  });
+  const strangers = nodes.filter((node) => cluster.nodes.every((local) => local.id !== node.id));
+  return { nodes: [...merged, ...strangers], beacon: status.beacon };
+}
+
+/** `shardlab status`: exit code 1 unless every node is healthy. */
+export function statusCommand(cli: Cli): Command {
+  return cli.networkCommand('status', 'every node: height, state root, peers, queues, receipt batches by gossip and by pull, health').action(
+    cli.run<NetworkOptions>(async (options) => {
+      const { stdout } = cli.context;
+      const { rpcUrl, cluster } = await findNetwork(cli, options);
+      const client = new RpcClient({ url: rpcUrl });
+      try {
+        const view = statusView(await networkStatus(client), cluster);
+        if (options.json === true) writeJsonLine(stdout, view);
+        else writeLines(stdout, statusLines(view, stdout));
+        return view.nodes.every((node) => node.healthy) ? EXIT_GOOD : EXIT_BAD;
+      } finally {
+        client.close();
+      }
+    }),
+  );
+}

@@ -1,0 +1,140 @@
+import type { SignedLoad } from '../workload/signed-load.ts';
+
+const NONE = -1;
+/** Where a transaction stands between its intended time and its end. */
+const State = { future: 0, held: 1, released: 2, accepted: 3, ended: 4 } as const;
+
+/**
+ * Keeps each sender's transactions in nonce order and at most `window` of them on their way. What is held back keeps its intended time, so waiting
+ * counts as latency. Links are typed arrays; everything is O(1) a transaction, but going back over a sender's window after a crash.
+ */
+export class Pacer {
+  private readonly load: SignedLoad;
+  private readonly window: number;
+  private readonly release: (index: number) => void;
+  private readonly state: Uint8Array;
+  /** Next transaction of the same sender. */
+  private readonly next: Int32Array;
+  /** Per sender: first transaction that has not ended, first not released, and how many are on their way. */
+  private readonly firstOpen: Int32Array;
+  private readonly firstHeld: Int32Array;
+  private readonly outstanding: Uint16Array;
+  /** When it was last given to a node, milliseconds by the caller's clock. */
+  private readonly sentMs: Float64Array;
+  private readonly sends: Uint8Array;
+
+  /** `release` is called with each transaction that may be sent now, in nonce order for each sender. */
+  constructor(load: SignedLoad, options: { readonly window: number }, release: (index: number) => void) {
+    this.load = load;
+    this.window = options.window;
+    this.release = release;
+    this.state = new Uint8Array(load.count);
+    this.next = new Int32Array(load.count).fill(NONE);
+    this.firstOpen = new Int32Array(load.senders).fill(NONE);
+    this.outstanding = new Uint16Array(load.senders);
+    this.sentMs = new Float64Array(load.count);
+    this.sends = new Uint8Array(load.count);
+    const last = new Int32Array(load.senders).fill(NONE);
+    for (let index = 0; index < load.count; index++) {
+      const sender = load.sender[index]!;
+      if (last[sender] === NONE) this.firstOpen[sender] = index;
+      else this.next[last[sender]!] = index;
+      last[sender] = index;
+    }
+    this.firstHeld = this.firstOpen.slice();
+  }
+
+  /** Its intended time has come. */
+  due(index: number): void {
+    if (this.state[index] !== State.future) return;
+    this.state[index] = State.held;
+    this.advance(this.load.sender[index]!);
+  }
+
+  /** A node has it. */
+  accepted(index: number, nowMs: number): void {
+    if (this.state[index] !== State.released) return;
+    this.state[index] = State.accepted;
+    this.sentMs[index] = nowMs;
+    if (this.sends[index]! < 255) this.sends[index]! += 1;
+  }
+
+  /** It has ended, whichever way: the sender's next one may go. */
+  ended(index: number): void {
+    const before = this.state[index]!;
+    if (before === State.ended) return;
+    this.state[index] = State.ended;
+    const sender = this.load.sender[index]!;
+    if (before === State.released || before === State.accepted) this.outstanding[sender]! -= 1;
+    this.advance(sender);
+  }
+
+  /** Whether it must still be sent: it has been released and has neither been taken nor ended. */
+  wantsSending(index: number): boolean {
+    return this.state[index] === State.released;
+  }
+
+  /** Whether it was ever handed to a node or is about to be. */
+  isOnItsWay(index: number): boolean {
+    return this.state[index] === State.released || this.state[index] === State.accepted;
+  }
+
+  /** Calls `visit` with each transaction of the same sender after `index`, in nonce order. */
+  successors(index: number, visit: (index: number) => void): void {
+    for (let at = this.next[index]!; at !== NONE; at = this.next[at]!) visit(at);
+  }
+
+  /** Releases again, in nonce order, all that a node took from `sender` and that has not ended: nodes forget their pools in a crash. */
+  rewind(sender: number): number {
+    let count = 0;
+    for (let at = this.open(sender); at !== NONE && at !== this.firstHeld[sender]; at = this.next[at]!) {
+      if (this.state[at] !== State.accepted) continue;
+      this.state[at] = State.released;
+      this.release(at);
+      count += 1;
+    }
+    return count;
+  }
+
+  /** Rewinds every sender that lives on `shard`. Returns how many transactions go again. */
+  rewindShard(shard: number): number {
+    let count = 0;
+    for (let sender = 0; sender < this.load.senders; sender++) {
+      const at = this.outstanding[sender]! > 0 ? this.open(sender) : NONE;
+      if (at !== NONE && this.load.fromShard[at] === shard) count += this.rewind(sender);
+    }
+    return count;
+  }
+
+  /** Rewinds senders whose oldest transaction was taken `afterMs` ago without an end; each repetition waits twice as long, up to eight times. */
+  rewindStale(nowMs: number, afterMs: number): number {
+    let count = 0;
+    for (let sender = 0; sender < this.load.senders; sender++) {
+      const at = this.outstanding[sender]! > 0 ? this.open(sender) : NONE;
+      if (at === NONE || this.state[at] !== State.accepted) continue;
+      const patienceMs = afterMs * 2 ** Math.min(3, this.sends[at]! - 1);
+      if (nowMs - this.sentMs[at]! >= patienceMs) count += this.rewind(sender);
+    }
+    return count;
+  }
+
+  private open(sender: number): number {
+    let at = this.firstOpen[sender]!;
+    while (at !== NONE && this.state[at] === State.ended) at = this.next[at]!;
+    this.firstOpen[sender] = at;
+    return at;
+  }
+
+  private advance(sender: number): void {
+    let at = this.firstHeld[sender]!;
+    while (at !== NONE) {
+      if (this.state[at] === State.held && this.outstanding[sender]! < this.window) {
+        this.state[at] = State.released;
+        this.outstanding[sender]! += 1;
+        this.release(at);
+      } else if (this.state[at] !== State.ended) break;
+      at = this.next[at]!;
+    }
+    this.firstHeld[sender] = at;
+  }
+}

@@ -1,0 +1,214 @@
+import { BEACON, decodeAnswer, DecodeError, decodeRequest, encodeAnswer, type ShardlabError, type ShardId, type Verdict, type WireRequest } from '@shardlab/crosslink';
+import type { BlockProposal, Core, Effect, ExecutedBlock, Input, LogLine, PersistRecord, SubmitResult, TimerName } from '@shardlab/shard';
+import type { AssignmentTable, BlockEvent } from '@shardlab/crosslink';
+import type { Clock, Network, Sender, Storage, StorageBatch } from '../ports.ts';
+import type { SenderRecovery } from '../recovery/sender-recovery.ts';
+
+/** Executes blocks for the effect `ExecuteBlock`; `done` is never called before the call has returned. Fails by throwing: then the node must stop. */
+export type ExecuteBlock = (proposal: BlockProposal, assignment: AssignmentTable, done: (block: ExecutedBlock) => void) => void;
+
+/** Answers requests of other nodes that read what is stored. */
+export type ServeRequest = (request: WireRequest, done: (items: readonly Uint8Array[] | undefined) => void) => void;
+
+/** Where log lines go. */
+export interface RuntimeLog {
+  line(line: LogLine): void;
+  /** Whether lines for each transaction are wanted. */
+  readonly transactions: boolean;
+  transactionEvents(height: number, events: readonly BlockEvent[]): void;
+}
+
+/** The world around a core. */
+export interface RuntimePorts {
+  readonly clock: Clock;
+  readonly network: Network;
+  readonly storage: Storage;
+  readonly recovery: SenderRecovery;
+  readonly execute: ExecuteBlock;
+  readonly batchOf: (record: PersistRecord) => StorageBatch;
+  readonly serve: ServeRequest;
+  readonly log: RuntimeLog;
+}
+
+/** What the driver around a runtime may want to know. */
+export interface RuntimeHooks {
+  /** Called once when the node can not go on: its disk failed, or an invariant broke. */
+  readonly failed: (error: Error) => void;
+  /** Called after a record has been synced, before the core goes on. */
+  readonly stored?: (record: PersistRecord) => void;
+  /** Called before each effect is carried out; false = the node dies here (the simulation's crash points). */
+  readonly beforeEffect?: (effect: Effect) => boolean;
+}
+
+/** Topics that a core listens to. */
+export interface RuntimeOptions {
+  readonly topics: readonly string[];
+}
+
+/**
+ * Makes a core's effects real and feeds it what comes back. The same in both drivers: only the ports differ. It decides nothing.
+ */
+export class NodeRuntime {
+  private readonly core: Core;
+  private readonly ports: RuntimePorts;
+  private readonly hooks: RuntimeHooks;
+  private readonly options: RuntimeOptions;
+  private readonly timers = new Map<TimerName, () => void>();
+  private readonly verdicts = new Map<number, (verdict: Verdict) => void>();
+  private readonly replies = new Map<number, (results: readonly SubmitResult[]) => void>();
+  private tokens = 0;
+  private stopped = false;
+
+  constructor(options: RuntimeOptions, core: Core, ports: RuntimePorts, hooks: RuntimeHooks) {
+    this.options = options;
+    this.core = core;
+    this.ports = ports;
+    this.hooks = hooks;
+  }
+
+  /** Subscribes, serves, and gives the core its first input. */
+  start(): void {
+    for (const topic of this.options.topics) {
+      this.ports.network.subscribe(topic, (data, from, verdict) => this.gossip(topic, data, from, verdict));
+    }
+    this.ports.network.serve((body, _from, reply) => this.serve(body, reply));
+    this.feed({ kind: 'start' });
+  }
+
+  /** Nothing reaches the core any more; effects that are under way end in nothing. */
+  stop(): void {
+    this.stopped = true;
+    for (const cancel of this.timers.values()) cancel();
+    this.timers.clear();
+  }
+
+  /** Offers signed transactions; `done` gets one result for each, in order. */
+  submit(raws: readonly Uint8Array[], done: (results: readonly SubmitResult[]) => void): void {
+    const token = ++this.tokens;
+    this.replies.set(token, done);
+    this.feed({ kind: 'submit', token, raws });
+  }
+
+  private gossip(topic: string, data: Uint8Array, _from: Sender, verdict: (verdict: Verdict) => void): void {
+    if (this.stopped) return;
+    const token = ++this.tokens;
+    this.verdicts.set(token, verdict);
+    this.feed({ kind: 'gossip', token, topic, data });
+  }
+
+  private serve(body: Uint8Array, reply: (body: Uint8Array | undefined) => void): void {
+    let request: WireRequest;
+    try {
+      request = decodeRequest(body);
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      this.ports.log.line({ level: 'warn', event: 'peer.rejected', fields: { reason: error.code } });
+      reply(undefined);
+      return;
+    }
+    this.ports.serve(request, (items) => reply(items === undefined ? undefined : encodeAnswer(items)));
+  }
+
+  private feed(input: Input): void {
+    if (this.stopped) return;
+    try {
+      for (const effect of this.core.step(this.ports.clock.nowMs(), input)) {
+        if (this.stopped) return;
+        if (this.hooks.beforeEffect?.(effect) === false) {
+          this.stop();
+          return;
+        }
+        this.perform(effect);
+      }
+    } catch (error) {
+      this.fail(error as Error);
+    }
+  }
+
+  private fail(error: Error): void {
+    if (this.stopped) return;
+    this.stop();
+    this.hooks.failed(error);
+  }
+
+  private perform(effect: Effect): void {
+    const { network, recovery, log } = this.ports;
+    switch (effect.kind) {
+      case 'recover-senders':
+        recovery.recover(effect.raws, (result) => this.feed({ kind: 'senders', request: effect.request, batch: result.ok ? result.value : undefined }));
+        break;
+      case 'execute-block':
+        this.ports.execute(effect.proposal, effect.assignment, (block) => this.feed({ kind: 'executed', request: effect.request, block }));
+        break;
+      case 'persist':
+        this.persist(effect.request, effect.record);
+        break;
+      case 'publish':
+        network.publish(effect.topic, effect.data);
+        break;
+      case 'request':
+        this.request(effect.request, effect.to, effect.body, effect.timeoutMs);
+        break;
+      case 'set-timer':
+        this.setTimer(effect.timer, effect.delayMs);
+        break;
+      case 'reply':
+        this.replies.get(effect.token)?.(effect.results);
+        this.replies.delete(effect.token);
+        break;
+      case 'verdict':
+        this.verdicts.get(effect.token)?.(effect.verdict);
+        this.verdicts.delete(effect.token);
+        break;
+      case 'penalise':
+        this.penalise(effect.chain, effect.reason);
+        break;
+      case 'log':
+        log.line(effect.line);
+        break;
+    }
+  }
+
+  private persist(request: number, record: PersistRecord): void {
+    const { storage, batchOf, log } = this.ports;
+    storage.commit(batchOf(record), (result) => {
+      if (this.stopped) return;
+      if (!result.ok) {
+        this.fail(result.error);
+        return;
+      }
+      this.hooks.stored?.(record);
+      if (record.kind === 'shard-block' && log.transactions) log.transactionEvents(record.block.header.height, record.block.events);
+      this.feed({ kind: 'persisted', request });
+    });
+  }
+
+  private request(request: number, chain: ShardId, body: Uint8Array, timeoutMs: number): void {
+    this.ports.network.request({ chain, validator: 0 }, body, timeoutMs, (result) => {
+      this.feed({ kind: 'answer', request, items: result.ok ? this.itemsOf(chain, result.value) : undefined });
+    });
+  }
+
+  private itemsOf(chain: ShardId, answer: Uint8Array): Uint8Array[] | undefined {
+    try {
+      return decodeAnswer(answer);
+    } catch (error) {
+      this.penalise(chain, (error as ShardlabError).code);
+      return undefined;
+    }
+  }
+
+  private penalise(chain: ShardId, reason: string): void {
+    this.ports.log.line({ level: 'warn', event: 'peer.penalised', fields: { node: chain === BEACON ? 'beacon' : `shard-${chain}`, reason } });
+    this.ports.network.penalise({ chain, validator: 0 }, reason);
+  }
+
+  private setTimer(timer: TimerName, delayMs: number): void {
+    this.timers.get(timer)?.();
+    const cancel = this.ports.clock.schedule(delayMs, () => {
+      this.timers.delete(timer);
+      this.feed({ kind: 'timer', timer });
+    });
+    this.timers.set(timer, cancel);
+  }
+}
