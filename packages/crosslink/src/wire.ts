@@ -49,12 +49,8 @@ export type WireRequest =
   | { readonly kind: 'batches'; readonly destination: ShardId; readonly fromSequence: number }
   /** Certified headers of the asked shard from a height on: encoded announcements with an empty pair table. */
   | { readonly kind: 'headers'; readonly fromHeight: Height }
-  /** Beacon blocks from a height on: encoded beacon blocks. */
+  /** Beacon blocks from a height on, of the beacon or of any node that follows it: encoded beacon blocks. */
   | { readonly kind: 'beacon-blocks'; readonly fromHeight: Height }
-  /** Epoch certificates from an epoch on: encoded epoch certificates. */
-  | { readonly kind: 'epochs'; readonly fromEpoch: number }
-  /** The latest announcement of the asked shard. */
-  | { readonly kind: 'latest' }
   /** A JSON-RPC request (UTF-8) to the asked node's own chain; the answer is one JSON text. */
   | { readonly kind: 'rpc'; readonly json: Uint8Array }
   /** Raw transactions for the asked shard, in the bulk submit format; the answer is one JSON text. */
@@ -67,7 +63,7 @@ export const ANSWER_ITEMS_MAX = 4_096;
 /** Most bytes of one item of an answer. */
 export const ANSWER_ITEM_BYTES_MAX = 6 << 20;
 
-const KINDS = ['batches', 'headers', 'beacon-blocks', 'epochs', 'latest', 'rpc', 'submit'] as const;
+const KINDS = ['batches', 'headers', 'beacon-blocks', 'rpc', 'submit'] as const;
 
 /** Canonical bytes of a request. */
 export function encodeRequest(request: WireRequest): Uint8Array {
@@ -78,10 +74,6 @@ export function encodeRequest(request: WireRequest): Uint8Array {
     case 'headers':
     case 'beacon-blocks':
       return writer.u64(request.fromHeight).finish();
-    case 'epochs':
-      return writer.u64(request.fromEpoch).finish();
-    case 'latest':
-      return writer.finish();
     case 'rpc':
       return writer.bytes(request.json, REQUEST_BODY_BYTES_MAX).finish();
     case 'submit':
@@ -105,10 +97,6 @@ function readRequest(reader: Reader, kind: (typeof KINDS)[number] | undefined): 
     case 'headers':
     case 'beacon-blocks':
       return { kind, fromHeight: reader.height() };
-    case 'epochs':
-      return { kind, fromEpoch: reader.u64() };
-    case 'latest':
-      return { kind };
     case 'rpc':
       return { kind, json: reader.bytes(REQUEST_BODY_BYTES_MAX) };
     case 'submit':

@@ -115,8 +115,13 @@ export function validatorSecret(node: NodeName): Uint8Array {
 /** The tests' genesis: the beacon and 64 shards of one validator. */
 export function validatorKey(node: NodeName): Uint8Array | undefined {
   if (node.validator !== 0 || (node.chain !== BEACON && node.chain >= 64)) return undefined;
-  return crypto.publicKey(validatorSecret(node));
+  const label = nodeLabel(node);
+  const key = validatorKeys.get(label) ?? crypto.publicKey(validatorSecret(node));
+  validatorKeys.set(label, key);
+  return key;
 }
+
+const validatorKeys = new Map<string, Uint8Array>();
 
 /** One host and what it is built on. */
 export interface TestNode {

@@ -33,7 +33,7 @@ const SIZES = [300, 4 << 10, 100 << 10, 512 << 10] as const;
 /** Under way at once: less than what the host queues for a peer, so that nothing is dropped. */
 const WINDOW_BYTES = 8 << 20;
 const WINDOW_MESSAGES = 1_024;
-/** The child's reports come in steps of this many. */
+/** The child's reports come in steps of at most this many. */
 const REPORT_EVERY = 16;
 
 /** Runs for about `msPerSize` for each of four sizes, and half of that for the socket. */

@@ -60,7 +60,7 @@ test('frames survive any cutting of the stream', async () => {
   const arbitrary = fc.tuple(fc.array(fc.uint8Array({ maxLength: 200 }), { minLength: 1, maxLength: 5 }), fc.array(fc.nat(), { maxLength: 20 }));
   await fc.assert(
     fc.asyncProperty(arbitrary, async ([bodies, cuts]) => {
-      const all = Buffer.concat(bodies.flatMap(frame));
+      const all = Buffer.concat(bodies.map(frame));
       const reader = new FrameReader(streamOf(cutUp(all, cuts)));
       for (const body of bodies) assert.deepEqual(await reader.frame(200), Uint8Array.from(body));
       await assert.rejects(reader.frame(200), { code: 'decode/truncated' });

@@ -41,7 +41,8 @@ export class NodeStore {
 
   /** Makes room for `more` further nodes without growing again. */
   reserve(more: number): void {
-    const wanted = this.used + more;
+    // Nodes in use, the anchor and freed ones: those freed are used first.
+    const wanted = this.count + 1 + more;
     if (wanted > this.parents.length) this.grow(nextCapacity(this.parents.length, wanted));
   }
 

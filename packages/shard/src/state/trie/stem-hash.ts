@@ -97,11 +97,11 @@ export class StemHasher {
     const { refs, keys, batch, refCount: count } = this;
     const { leafWords, meta } = this.stems;
     const { inWords, outWords } = batch;
+    // Apart, for the same reason as in `HashBatch.deliver`.
+    for (let i = 0; i < count; i++) copy4(leafWords, (refs[i]! << 3) + 4, inWords, i << 3);
     for (let i = 0; i < count; i++) {
-      const ref = refs[i]!;
-      keys[i] = suffixOf(meta[ref]!);
-      copy4(leafWords, (ref << 3) + 4, inWords, i << 3);
       zero4(inWords, (i << 3) + 4);
+      keys[i] = suffixOf(meta[refs[i]!]!);
     }
     batch.run(count);
     for (let level = 0; level < 2 * HALF_LEVELS; level++) {

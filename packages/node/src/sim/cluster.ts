@@ -1,0 +1,194 @@
+import { BEACON, type Genesis, genesisHash, type Hash32, invariant, type ShardId } from '@shardlab/crosslink';
+import { BeaconReplica, type Effect, type PersistRecord, SoloConsensus, type SubmitResult } from '@shardlab/shard';
+import type { NodeCrypto } from '../crypto/types.ts';
+import { nodeLabel } from '../network/names.ts';
+import type { NodeName } from '../ports.ts';
+import { InlineRecovery } from '../recovery/inline-recovery.ts';
+import { assembleShard, BEACON_TOPICS, inlineExecutor, shardGenesis, type ShardNode, shardTopics } from '../runtime/assemble.ts';
+import { NodeRuntime, type RuntimeLog } from '../runtime/node-runtime.ts';
+import { serveFrom } from '../runtime/serve.ts';
+import { batchOf, genesisBatch } from '../storage/block-batch.ts';
+import { recoverBeacon, recoverShard } from '../storage/recover.ts';
+import type { SimNode, SimWorld } from './world.ts';
+
+/** One running node of a simulated cluster. */
+export interface SimClusterNode {
+  readonly name: NodeName;
+  readonly sim: SimNode;
+  readonly runtime: NodeRuntime;
+  /** Undefined for the beacon. */
+  readonly shard: ShardNode | undefined;
+  readonly beacon: BeaconReplica | undefined;
+}
+
+/** What a simulated cluster is made from. */
+export interface SimClusterOptions {
+  readonly genesis: Genesis;
+  /** 32-byte secret seeds by node. */
+  readonly secretKey: (name: NodeName) => Uint8Array;
+}
+
+/** What a test may watch. */
+export interface SimClusterHooks {
+  /** Before each effect of each node; false = `kill -9` of that node at this point. */
+  readonly beforeEffect?: (node: NodeName, effect: Effect) => boolean;
+  /** After each record that a node has synced. */
+  readonly stored?: (node: NodeName, record: PersistRecord) => void;
+  readonly log?: RuntimeLog;
+}
+
+const SILENT: RuntimeLog = { transactions: false, line: () => undefined, transactionEvents: () => undefined };
+
+/**
+ * A whole network in one process and in virtual time: the same replicas and the same runtime as the processes, on the simulation's ports. Nodes can be
+ * killed and started again on what their disks hold.
+ */
+export class SimCluster {
+  readonly world: SimWorld;
+  readonly genesisHash: Hash32;
+  private readonly options: SimClusterOptions;
+  private readonly crypto: NodeCrypto;
+  private readonly hooks: SimClusterHooks;
+  private readonly nodes = new Map<string, SimClusterNode>();
+
+  constructor(options: SimClusterOptions, modules: { readonly world: SimWorld; readonly crypto: NodeCrypto }, hooks: SimClusterHooks = {}) {
+    this.options = options;
+    this.world = modules.world;
+    this.crypto = modules.crypto;
+    this.hooks = hooks;
+    this.genesisHash = genesisHash(this.crypto, options.genesis);
+  }
+
+  /** Names of all nodes, the beacon first. */
+  names(): NodeName[] {
+    const names: NodeName[] = [{ chain: BEACON, validator: 0 }];
+    for (let shard = 0; shard < this.options.genesis.shards; shard++) names.push({ chain: shard as ShardId, validator: 0 });
+    return names;
+  }
+
+  /** The running node of that name; undefined while it is down or starting. */
+  node(name: NodeName): SimClusterNode | undefined {
+    return this.nodes.get(nodeLabel(name));
+  }
+
+  /** A shard's running node, which must be up. */
+  shard(shard: ShardId): ShardNode & { readonly runtime: NodeRuntime } {
+    const node = this.node({ chain: shard, validator: 0 });
+    invariant(node?.shard !== undefined, 'this shard is not running', { shard });
+    return { ...node.shard, runtime: node.runtime };
+  }
+
+  /** Starts every node. */
+  startAll(): void {
+    for (const name of this.names()) this.start(name);
+  }
+
+  /** Starts a node on what its disk holds, or on genesis. It is up when {@link node} gives it. */
+  start(name: NodeName): void {
+    const sim = this.world.boot(name);
+    if (name.chain === BEACON) this.startBeacon(name, sim);
+    else this.startShard(name, sim);
+  }
+
+  /** `kill -9`. */
+  kill(name: NodeName): void {
+    this.nodes.get(nodeLabel(name))?.runtime.stop();
+    this.nodes.delete(nodeLabel(name));
+    this.world.crash(name);
+  }
+
+  /** Offers transactions to a shard's node; `done` is not called if that node dies first. */
+  submit(shard: ShardId, raws: readonly Uint8Array[], done: (results: readonly SubmitResult[]) => void): void {
+    this.shard(shard).runtime.submit(raws, done);
+  }
+
+  private startShard(name: NodeName, sim: SimNode): void {
+    const { genesis, secretKey } = this.options;
+    const shard = name.chain;
+    recoverShard(sim.storage, this.crypto, (result) => {
+      invariant(result.ok, 'a simulated disk is never damaged', { error: result.ok ? '' : result.error.message });
+      if (result.value === undefined) {
+        const { block, entries } = shardGenesis(this.crypto, genesis, shard);
+        sim.storage.commit(genesisBatch(block, entries), () => this.startShardFrom(name, sim));
+      } else {
+        const options = { genesis, genesisHash: this.genesisHash, shard, validator: name.validator, secretKey: secretKey(name) };
+        this.runShard(name, sim, assembleShard(options, this.crypto, result.value));
+      }
+    });
+  }
+
+  private startShardFrom(name: NodeName, sim: SimNode): void {
+    this.startShard(name, sim);
+  }
+
+  private runShard(name: NodeName, sim: SimNode, node: ShardNode): void {
+    const serve = serveFrom(name.chain, { storage: sim.storage, hasher: this.crypto, outbox: node.outbox, forwarded: (_request, done) => done(undefined) });
+    const fail = (error: Error): void => this.failed(name, error);
+    const defer = (task: () => void): void => void sim.incarnation.schedule(0, task);
+    const runtime = this.runtime(name, sim, node.replica, { topics: shardTopics(name.chain), serve, execute: inlineExecutor(node.executor, defer, fail) });
+    this.nodes.set(nodeLabel(name), { name, sim, runtime, shard: node, beacon: undefined });
+    runtime.start();
+  }
+
+  private startBeacon(name: NodeName, sim: SimNode): void {
+    const { genesis, secretKey } = this.options;
+    recoverBeacon(sim.storage, this.crypto, (result) => {
+      invariant(result.ok, 'a simulated disk is never damaged', { error: result.ok ? '' : result.error.message });
+      const key = secretKey(name);
+      const consensus = new SoloConsensus({ genesisHash: this.genesisHash, chain: BEACON, secretKey: key }, { crypto: this.crypto });
+      const options = { genesis, genesisHash: this.genesisHash, validator: name.validator, secretKey: key };
+      const beacon = new BeaconReplica(options, { crypto: this.crypto, consensus }, result.value);
+      const serve = serveFrom(BEACON, { storage: sim.storage, hasher: this.crypto, outbox: undefined, forwarded: (_request, done) => done(undefined) });
+      const execute = (): never => invariant(false, 'a beacon executes nothing') as never;
+      const runtime = this.runtime(name, sim, beacon, { topics: BEACON_TOPICS, serve, execute });
+      this.nodes.set(nodeLabel(name), { name, sim, runtime, shard: undefined, beacon });
+      runtime.start();
+    });
+  }
+
+  private runtime(
+    name: NodeName,
+    sim: SimNode,
+    core: ConstructorParameters<typeof NodeRuntime>[1],
+    parts: { readonly topics: readonly string[]; readonly serve: ReturnType<typeof serveFrom>; readonly execute: ReturnType<typeof inlineExecutor> },
+  ): NodeRuntime {
+    const { crypto, hooks } = this;
+    const policy = { chainId: this.options.genesis.chainId, allowUnprotected: false };
+    const defer = (task: () => void): void => void sim.incarnation.schedule(0, task);
+    const recovery = new InlineRecovery({ policy, library: 'inline' }, { primitives: crypto, defer });
+    void recovery.start();
+    const role = name.chain === BEACON ? 'beacon' : 'shard';
+    return new NodeRuntime(
+      { topics: parts.topics },
+      core,
+      {
+        clock: sim.clock,
+        network: sim.network,
+        storage: sim.storage,
+        recovery,
+        execute: parts.execute,
+        serve: parts.serve,
+        batchOf: (record) => batchOf(record, role),
+        log: hooks.log ?? SILENT,
+      },
+      {
+        failed: (error) => this.failed(name, error),
+        stored: (record) => hooks.stored?.(name, record),
+        beforeEffect: (effect) => this.beforeEffect(name, effect),
+      },
+    );
+  }
+
+  private beforeEffect(name: NodeName, effect: Effect): boolean {
+    this.world.scheduler.trace.text(nodeLabel(name)).text(effect.kind);
+    if (this.hooks.beforeEffect?.(name, effect) === false) {
+      this.kill(name);
+      return false;
+    }
+    return true;
+  }
+
+  private failed(name: NodeName, error: Error): void {
+    throw new Error(`${nodeLabel(name)} failed: ${error.message}`, { cause: error });
+  }
+}
