@@ -132,6 +132,11 @@ export class StemStore {
     return this.kind(ref) === MULTI ? this.sparse.bytes : this.leafBytes;
   }
 
+  /** Whether the stem has one leaf, at this suffix. False for a dead reference. */
+  holdsOnly(ref: number, suffix: number): boolean {
+    return (this.meta[ref]! & (KIND_MASK | SUFFIX_MASK)) === (SINGLE | (suffix << 8));
+  }
+
   /** Sets a value that is not zero: 32 bytes of `source` at `at`. */
   put(ref: number, suffix: number, source: Uint8Array, at: number): void {
     const kind = this.kind(ref);
@@ -157,7 +162,7 @@ export class StemStore {
   }
 
   /** Writes the value of a stem with one leaf, in eight stores rather than 32: the line is rarely in cache, and stores that wait for one are few. */
-  private putValue(ref: number, source: Uint8Array, at: number): void {
+  putValue(ref: number, source: Uint8Array, at: number): void {
     if (!LITTLE_ENDIAN) {
       copy32(source, at, this.leafBytes, 64 * ref + 32);
       return;

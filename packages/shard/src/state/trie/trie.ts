@@ -150,6 +150,9 @@ export class Trie {
     if (suffix !== (suffix & 0xff)) throw new ShardlabError('trie/suffix', 'a suffix is 0 to 255', { suffix });
     if (isZero(source, at)) {
       if (!this.stems.remove(ref, suffix)) return;
+    } else if (this.stems.holdsOnly(ref, suffix)) {
+      // The one leaf of a stem, again: what blocks mostly do.
+      this.stems.putValue(ref, source, at);
     } else {
       this.stems.put(ref, suffix, source, at);
     }
