@@ -38,6 +38,8 @@ export interface RuntimeHooks {
   readonly stored?: (record: PersistRecord) => void;
   /** Called before each effect is carried out; false = the node dies here (the simulation's crash points). */
   readonly beforeEffect?: (effect: Effect) => boolean;
+  /** Called after each effect has been handed to its port, before the next; false = the node dies here. */
+  readonly afterEffect?: (effect: Effect) => boolean;
 }
 
 /** Topics that a core listens to. */
@@ -119,6 +121,10 @@ export class NodeRuntime {
           return;
         }
         this.perform(effect);
+        if (this.hooks.afterEffect?.(effect) === false) {
+          this.stop();
+          return;
+        }
       }
     } catch (error) {
       this.fail(error as Error);

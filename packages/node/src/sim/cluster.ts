@@ -1,4 +1,4 @@
-import { BEACON, type Genesis, genesisHash, type Hash32, invariant, type ShardId } from '@shardlab/crosslink';
+import { BEACON, bytesKey, equalBytes, type Genesis, genesisHash, type Hash32, invariant, type ShardId } from '@shardlab/crosslink';
 import { BeaconReplica, type Effect, type PersistRecord, SoloConsensus, type SubmitResult } from '@shardlab/shard';
 import type { NodeCrypto } from '../crypto/types.ts';
 import { nodeLabel } from '../network/names.ts';
@@ -7,8 +7,9 @@ import { InlineRecovery } from '../recovery/inline-recovery.ts';
 import { assembleShard, BEACON_TOPICS, inlineExecutor, shardGenesis, type ShardNode, shardTopics } from '../runtime/assemble.ts';
 import { NodeRuntime, type RuntimeLog } from '../runtime/node-runtime.ts';
 import { serveFrom } from '../runtime/serve.ts';
-import { batchOf, genesisBatch } from '../storage/block-batch.ts';
-import { recoverBeacon, recoverShard } from '../storage/recover.ts';
+import { batchOf, genesisBatch } from '../storage/chain-store.ts';
+import { recoverBeacon, recoverShard } from '../storage/chain-store-recovery.ts';
+import { foldEffect } from './fold-effect.ts';
 import type { SimNode, SimWorld } from './world.ts';
 
 /** One running node of a simulated cluster. */
@@ -32,7 +33,12 @@ export interface SimClusterOptions {
 export interface SimClusterHooks {
   /** Before each effect of each node; false = `kill -9` of that node at this point. */
   readonly beforeEffect?: (node: NodeName, effect: Effect) => boolean;
-  /** After each record that a node has synced. */
+  /** After each effect has been handed to its port, before the node's next; false = `kill -9`. */
+  readonly afterEffect?: (node: NodeName, effect: Effect) => boolean;
+  /**
+   * After each record that a node has synced, once. One that was synced though the node died before it heard of it is told when the node has started
+   * again: it is on the disk, and what follows builds on it.
+   */
   readonly stored?: (node: NodeName, record: PersistRecord) => void;
   readonly log?: RuntimeLog;
 }
@@ -50,6 +56,8 @@ export class SimCluster {
   private readonly crypto: NodeCrypto;
   private readonly hooks: SimClusterHooks;
   private readonly nodes = new Map<string, SimClusterNode>();
+  /** Records on their way to a node's disk, in order. */
+  private readonly unconfirmed = new Map<string, PersistRecord[]>();
 
   constructor(options: SimClusterOptions, modules: { readonly world: SimWorld; readonly crypto: NodeCrypto }, hooks: SimClusterHooks = {}) {
     this.options = options;
@@ -105,8 +113,9 @@ export class SimCluster {
   private startShard(name: NodeName, sim: SimNode): void {
     const { genesis, secretKey } = this.options;
     const shard = name.chain;
-    recoverShard(sim.storage, this.crypto, (result) => {
+    recoverShard(sim.storage, (result) => {
       invariant(result.ok, 'a simulated disk is never damaged', { error: result.ok ? '' : result.error.message });
+      this.tellSurvivors(name);
       if (result.value === undefined) {
         const { block, entries } = shardGenesis(this.crypto, genesis, shard);
         sim.storage.commit(genesisBatch(block, entries), () => this.startShardFrom(name, sim));
@@ -132,8 +141,9 @@ export class SimCluster {
 
   private startBeacon(name: NodeName, sim: SimNode): void {
     const { genesis, secretKey } = this.options;
-    recoverBeacon(sim.storage, this.crypto, (result) => {
+    recoverBeacon(sim.storage, (result) => {
       invariant(result.ok, 'a simulated disk is never damaged', { error: result.ok ? '' : result.error.message });
+      this.tellSurvivors(name);
       const key = secretKey(name);
       const consensus = new SoloConsensus({ genesisHash: this.genesisHash, chain: BEACON, secretKey: key }, { crypto: this.crypto });
       const options = { genesis, genesisHash: this.genesisHash, validator: name.validator, secretKey: key };
@@ -173,19 +183,49 @@ export class SimCluster {
       },
       {
         failed: (error) => this.failed(name, error),
-        stored: (record) => hooks.stored?.(name, record),
+        stored: (record) => this.confirmed(name, record),
         beforeEffect: (effect) => this.beforeEffect(name, effect),
+        afterEffect: (effect) => this.afterEffect(name, effect),
       },
     );
   }
 
   private beforeEffect(name: NodeName, effect: Effect): boolean {
-    this.world.scheduler.trace.text(nodeLabel(name)).text(effect.kind);
+    foldEffect(this.world.scheduler.trace, nodeLabel(name), effect);
     if (this.hooks.beforeEffect?.(name, effect) === false) {
       this.kill(name);
       return false;
     }
+    if (effect.kind === 'persist') {
+      const waiting = this.unconfirmed.get(nodeLabel(name));
+      if (waiting === undefined) this.unconfirmed.set(nodeLabel(name), [effect.record]);
+      else waiting.push(effect.record);
+    }
     return true;
+  }
+
+  private afterEffect(name: NodeName, effect: Effect): boolean {
+    if (this.hooks.afterEffect?.(name, effect) !== false) return true;
+    this.kill(name);
+    return false;
+  }
+
+  private confirmed(name: NodeName, record: PersistRecord): void {
+    const first = this.unconfirmed.get(nodeLabel(name))?.shift();
+    invariant(first === record, 'a disk confirms in order');
+    this.hooks.stored?.(name, record);
+  }
+
+  /** Tells of what the last life's disk has kept without that life having heard of it; the rest of what was under way is lost. */
+  private tellSurvivors(name: NodeName): void {
+    const waiting = this.unconfirmed.get(nodeLabel(name)) ?? [];
+    this.unconfirmed.delete(nodeLabel(name));
+    const disk = this.world.disk(name).live();
+    for (const record of waiting) {
+      const { key, value } = batchOf(record, name.chain === BEACON ? 'beacon' : 'shard').puts[0]!;
+      const found = disk.get(bytesKey(key));
+      if (found !== undefined && equalBytes(found, value)) this.hooks.stored?.(name, record);
+    }
   }
 
   private failed(name: NodeName, error: Error): void {

@@ -49,6 +49,12 @@ export interface OutboxId {
   readonly sequence: number;
 }
 
+/** A height of one shard's chain, or of the beacon's with regard to one shard. */
+export interface ShardHeight {
+  readonly shard: ShardId;
+  readonly height: Height;
+}
+
 /** Most bytes of a flat state key: a 20-byte address, a tag and a 32-byte slot fit with room to spare. */
 export const STATE_KEY_BYTES_MAX = 64;
 /** Most characters of a meta record's name. */
@@ -125,7 +131,7 @@ export const META: KeyFamily<string> = family(
 );
 /** Blocks of the node's own chain, each with its certificate, by height (8 bytes). */
 export const BLOCKS: OrderedKeyFamily<Height> = byHeight(0x02);
-/** Block or header hash (32 bytes) to height. */
+/** Hash of a block of the node's own chain or of the beacon chain (32 bytes) to chain and height. */
 export const BLOCK_HEIGHTS: KeyFamily<Hash32> = byHash(0x03);
 /** Transaction hash (32 bytes) to the height of its block and its index inside. */
 export const TRANSACTIONS: KeyFamily<TxHash> = byTxHash(0x04);
@@ -151,6 +157,18 @@ export const PEERS: OrderedKeyFamily<NodeName> = family(
 );
 /** Beacon blocks as a shard's node follows them, by height (8 bytes). The beacon's own are its {@link BLOCKS}. */
 export const BEACON_BLOCKS: OrderedKeyFamily<Height> = byHeight(0x0b);
+
+const byShardHeight = (prefix: number): OrderedKeyFamily<ShardHeight> =>
+  family(
+    prefix,
+    10,
+    (writer, id) => writer.u16(id.shard).u64(id.height),
+    (reader) => ({ shard: reader.shard(), height: reader.height() }),
+  );
+/** Ranges of a shard's blocks that one beacon block crosslinks, by shard (2 bytes) and the last height in the range (8 bytes). */
+export const CROSSLINKS: OrderedKeyFamily<ShardHeight> = byShardHeight(0x0c);
+/** How far a shard is on the beacon chain, by shard (2 bytes) and the height of the beacon block that took it there (8 bytes). */
+export const CROSSLINK_TIPS: OrderedKeyFamily<ShardHeight> = byShardHeight(0x0d);
 
 const STATE_PREFIX = 0x05;
 

@@ -1,0 +1,274 @@
+import {
+  accountOwner,
+  type Address,
+  BASIC_DATA_POSITION,
+  BEACON,
+  type Block,
+  bytesKey,
+  crossShardId,
+  type CoordinatorRecord,
+  decodeBasicData,
+  decodeBlock,
+  decodeBlockHead,
+  decodeCoordinatorRecord,
+  decodeFlatValue,
+  decodeRecord,
+  decodeTombstone,
+  encodeFlatKey,
+  type Hash32,
+  type Hasher,
+  type Height,
+  owner,
+  type QuorumCertificate,
+  readCertificate,
+  Reader,
+  readHeader,
+  recordId,
+  type Settlement,
+  type ShardHeader,
+  type ShardId,
+  type TxHash,
+  writeCertificate,
+  writeHeader,
+  Writer,
+  XTX_COORDINATOR,
+} from '@shardlab/crosslink';
+import type { PersistRecord } from '@shardlab/shard';
+import type { StorageReader } from '../ports.ts';
+import { BeaconReader } from './chain-store-beacon.ts';
+import { damagedChain, decodeStored, StoreReads } from './chain-store-read.ts';
+import {
+  type BlockPlace,
+  decodeBlockPlace,
+  decodeHead,
+  decodePlace,
+  decodeUndo,
+  type HeadRecord,
+  META_BEACON_HEAD,
+  META_HEAD,
+  type TransactionPlace,
+} from './chain-store-records.ts';
+import { BEACON_BLOCKS, BLOCK_HEIGHTS, BLOCKS, CROSS_SHARD, META, STATE, TRANSACTIONS, UNDO } from './key-space.ts';
+
+/** A final, stored block's head. */
+export interface StoredHead {
+  readonly header: ShardHeader;
+  readonly hash: Hash32;
+  readonly certificate: QuorumCertificate;
+  /** Wall time of this node at the block, Unix milliseconds. */
+  readonly wallMs: number;
+}
+
+/** The end of the beacon chain as this node has stored it. */
+export interface StoredBeaconHead {
+  readonly height: Height;
+  readonly hash: Hash32;
+  readonly timestampMs: number;
+  readonly epoch: number;
+}
+
+/** What a state holds of an account; all zero for one that is absent. */
+export interface AccountState {
+  /** Wei. */
+  readonly balance: bigint;
+  readonly nonce: number;
+}
+
+/** Which chain a reader reads. */
+export interface ChainReaderOptions {
+  /** The node's shard, or the beacon. */
+  readonly chain: ShardId;
+  readonly chainId: number;
+}
+
+/** Decoded blocks that are kept: wallets and traces ask for the same few again. */
+const BLOCKS_KEPT = 8;
+const HEADS_KEPT = 1_024;
+
+/**
+ * Reads what is final and stored on a node, for RPC: nothing here is ahead of a synced write (R2). Reads reject with the storage's errors, and with
+ * `storage/damaged` for what does not decode. Give it every record that was synced ({@link stored}), so that it knows the heads.
+ */
+export class ChainReader {
+  readonly chain: ShardId;
+  private readonly options: ChainReaderOptions;
+  /** What the node has of the beacon chain. */
+  readonly beacon: BeaconReader;
+  private readonly reads: StoreReads;
+  private readonly hasher: Hasher;
+  private readonly blocks = new Map<number, Promise<Block | undefined>>();
+  private readonly heads = new Map<number, StoredHead>();
+  private readonly listeners = new Set<() => void>();
+  private shardHead: StoredHead | undefined;
+  private beaconEnd: StoredBeaconHead | undefined;
+
+  constructor(options: ChainReaderOptions, modules: { readonly storage: StorageReader; readonly hasher: Hasher }) {
+    this.options = options;
+    this.chain = options.chain;
+    this.reads = new StoreReads(modules.storage);
+    this.beacon = new BeaconReader(this.reads, options.chain === BEACON ? BLOCKS : BEACON_BLOCKS);
+    this.hasher = modules.hasher;
+  }
+
+  /** Finds the heads in the store; call it once, before {@link stored}. */
+  async start(): Promise<void> {
+    const head = await this.metaHead(META_HEAD);
+    if (head !== undefined) {
+      this.shardHead = await this.head(head.height);
+      if (this.shardHead === undefined) throw damagedChain(`block ${head.height}, the head, is missing`);
+    }
+    const beacon = await this.metaHead(META_BEACON_HEAD);
+    if (beacon === undefined) return;
+    const block = await this.beacon.block(beacon.height);
+    if (block === undefined) throw damagedChain(`beacon block ${beacon.height}, the head, is missing`);
+    const { height, timestampMs, epoch } = block.header;
+    this.beaconEnd = { height, hash: beacon.hash, timestampMs, epoch };
+  }
+
+  /** Takes note of a record that has just been synced. */
+  stored(record: PersistRecord): void {
+    if (record.kind === 'shard-block') {
+      const { block, certificate, wallMs } = record;
+      this.shardHead = { header: block.header, hash: block.hash, certificate, wallMs };
+      this.keepHead(this.shardHead);
+    } else {
+      const { height, timestampMs, epoch } = record.block.header;
+      this.beaconEnd = { height, hash: record.hash, timestampMs, epoch };
+    }
+    for (const listener of this.listeners) listener();
+  }
+
+  /** Calls `listener` after each record until the returned function is called. Bounded by its callers. */
+  onStored(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  }
+
+  /** The last final block of the node's shard; undefined on a beacon. */
+  get head(): StoredHead | undefined {
+    return this.shardHead;
+  }
+
+  /** The last beacon block that this node has stored. */
+  get beaconHead(): StoredBeaconHead | undefined {
+    return this.beaconEnd;
+  }
+
+  /** Header, certificate and times of the shard's block at `height`. */
+  async headAt(height: number): Promise<StoredHead | undefined> {
+    return this.heads.get(height) ?? (await this.head(height as Height));
+  }
+
+  /** The shard's block at `height`, decoded; shared, so never to be written to. */
+  block(height: number): Promise<Block | undefined> {
+    const known = this.blocks.get(height);
+    if (known !== undefined) return known;
+    const read = this.reads.get(BLOCKS, height as Height, `block ${height}`, decodeBlock);
+    this.blocks.set(height, read);
+    const drop = (): void => void this.blocks.delete(height);
+    // Only what is there is remembered: an absent height may come to be.
+    read.then((block) => (block === undefined ? drop() : undefined), drop);
+    if (this.blocks.size > BLOCKS_KEPT) this.blocks.delete(this.blocks.keys().next().value!);
+    return read;
+  }
+
+  /** The hash of a header. */
+  async hashAt(height: number): Promise<Hash32 | undefined> {
+    return (await this.headAt(height))?.hash;
+  }
+
+  /** Encoded blocks of the node's own chain from `fromHeight` on, cut after `countMax` or when `bytesMax` is exceeded. */
+  async encodedBlocks(fromHeight: number, countMax: number, bytesMax: number): Promise<Uint8Array[]> {
+    const range = { ...BLOCKS.from(fromHeight as Height), entriesMax: countMax, bytesMax };
+    return (await this.reads.range(range)).map((entry) => entry.value);
+  }
+
+  /** Which block of the own chain or of the beacon's has this hash. */
+  async placeOfBlock(hash: Hash32): Promise<BlockPlace | undefined> {
+    return this.reads.get(BLOCK_HEIGHTS, hash, 'a block hash', decodeBlockPlace);
+  }
+
+  /** Where a transaction stands on this shard. */
+  place(hash: TxHash): Promise<TransactionPlace | undefined> {
+    return this.reads.get(TRANSACTIONS, hash, 'the place of a transaction', decodePlace);
+  }
+
+  /** How a cross-shard transaction ended that this shard coordinated. */
+  tombstone(hash: TxHash): Promise<Settlement | undefined> {
+    return this.reads.get(CROSS_SHARD, hash, 'a tombstone', decodeTombstone);
+  }
+
+  /** The open cross-shard transaction that this shard coordinates, as of the last final block. */
+  async coordinating(hash: TxHash): Promise<CoordinatorRecord | undefined> {
+    const id = crossShardId(this.hasher, this.options.chainId, this.chain, hash);
+    const flat = await this.state(encodeFlatKey({ owner: owner(XTX_COORDINATOR, recordId(id)), treeIndex: 0n }));
+    if (flat === undefined) return undefined;
+    return decodeStored('a coordinator record', () => decodeCoordinatorRecord(decodeRecord(decodeFlatValue(flat).map((leaf) => leaf.value))));
+  }
+
+  /** Balance (wei) and nonce at the last final block. */
+  async account(address: Address): Promise<AccountState> {
+    return accountOf(await this.state(encodeFlatKey({ owner: accountOwner(address), treeIndex: 0n })));
+  }
+
+  /**
+   * Balance and nonce after the block at `height`, which must be within the undo records (256 heights); undefined when it is not, or when the chain moved
+   * on meanwhile by more than that.
+   */
+  async accountAt(address: Address, height: number): Promise<AccountState | undefined> {
+    const key = encodeFlatKey({ owner: accountOwner(address), treeIndex: 0n });
+    const wanted = bytesKey(key);
+    for (let above = height + 1; ; above++) {
+      const headBefore = this.head?.header.height ?? 0;
+      // The value first: if no undo record follows it, it is that of this height.
+      const latest = await this.state(key);
+      const undo = await this.reads.get(UNDO, above as Height, `undo record ${above}`, decodeUndo);
+      if (undo === undefined) return above <= headBefore ? undefined : accountOf(latest);
+      const change = undo.find((each) => bytesKey(each.key) === wanted);
+      if (change !== undefined) return accountOf(change.value);
+    }
+  }
+
+  /** The flat value under a flat key, at the last final block. */
+  state(key: Uint8Array): Promise<Uint8Array | undefined> {
+    return this.reads.get(STATE, key, 'a state entry', (value) => value);
+  }
+
+  private async head(height: Height): Promise<StoredHead | undefined> {
+    const found = await this.reads.get(BLOCKS, height, `block ${height}`, decodeBlockHead);
+    if (found === undefined || this.chain === BEACON) return undefined;
+    const head = detached(this.hasher, found.header, found.certificate, found.wallMs);
+    this.keepHead(head);
+    return head;
+  }
+
+  private keepHead(head: StoredHead): void {
+    this.heads.set(head.header.height, head);
+    if (this.heads.size > HEADS_KEPT) this.heads.delete(this.heads.keys().next().value!);
+  }
+
+  private metaHead(name: string): Promise<HeadRecord | undefined> {
+    return this.reads.get(META, name, `the record of the ${name}`, decodeHead);
+  }
+}
+
+function accountOf(flat: Uint8Array | undefined): AccountState {
+  if (flat === undefined) return NO_ACCOUNT;
+  const leaf = decodeStored('an account', () => decodeFlatValue(flat)).find(({ suffix }) => suffix === BASIC_DATA_POSITION.suffix);
+  if (leaf === undefined) return NO_ACCOUNT;
+  const { balance, nonce } = decodeStored('an account', () => decodeBasicData(leaf.value));
+  return { balance, nonce };
+}
+
+const NO_ACCOUNT: AccountState = { balance: 0n, nonce: 0 };
+
+/** A copy of its own: decoded fields are views of a whole block, which a head that is kept must not hold. */
+function detached(hasher: Hasher, header: ShardHeader, certificate: QuorumCertificate, wallMs: number): StoredHead {
+  const writer = new Writer(1024);
+  writeHeader(writer, header);
+  const headerEnd = writer.length;
+  writeCertificate(writer, certificate);
+  const bytes = writer.finish().slice();
+  const reader = new Reader(bytes);
+  return { header: readHeader(reader), certificate: readCertificate(reader), hash: hasher.sha256(bytes.subarray(0, headerEnd)), wallMs };
+}

@@ -1,0 +1,186 @@
+/** Codecs of the small records of a node's store (R4: each starts with a version byte). The large ones, blocks and certificates, are crosslink's. */
+import {
+  decodeAll,
+  DecodeError,
+  FLAT_KEY_BYTES_MAX,
+  FLAT_VALUE_BYTES_MAX,
+  type Hash32,
+  type Height,
+  invariant,
+  Reader,
+  type ShardId,
+  Writer,
+} from '@shardlab/crosslink';
+import type { FlatChange, OutboxEntry } from '@shardlab/shard';
+
+/** Name of the record that says where the node's own shard chain ends. */
+export const META_HEAD = 'head';
+/** Name of the record that says where the beacon chain ends, as this node has it. */
+export const META_BEACON_HEAD = 'beacon-head';
+
+/** Heights of which undo records are kept: how far back a state can be pinned. */
+export const UNDO_HEIGHTS = 256;
+
+/** The end of a chain. */
+export interface HeadRecord {
+  /** The chain's shard, or the beacon. */
+  readonly chain: ShardId;
+  readonly height: Height;
+  readonly hash: Hash32;
+}
+
+/** Encodes in 43 bytes. */
+export function encodeHead(record: HeadRecord): Uint8Array {
+  return new Writer(43).u8(1).u16(record.chain).u64(record.height).fixed(record.hash, 32).finish();
+}
+
+/** The inverse of {@link encodeHead}. Throws {@link DecodeError}. */
+export function decodeHead(data: Uint8Array): HeadRecord {
+  return decodeAll(data, (reader) => {
+    reader.version(1);
+    return { chain: reader.shard(), height: reader.height(), hash: reader.hash() };
+  });
+}
+
+/** Which block has a hash. */
+export type BlockPlace = Omit<HeadRecord, 'hash'>;
+
+/** Encodes in 11 bytes. */
+export function encodeBlockPlace(place: BlockPlace): Uint8Array {
+  return new Writer(11).u8(1).u16(place.chain).u64(place.height).finish();
+}
+
+/** The inverse of {@link encodeBlockPlace}. Throws {@link DecodeError}. */
+export function decodeBlockPlace(data: Uint8Array): BlockPlace {
+  return decodeAll(data, (reader) => {
+    reader.version(1);
+    return { chain: reader.shard(), height: reader.height() };
+  });
+}
+
+/** Where a transaction stands on its shard's chain. */
+export interface TransactionPlace {
+  /** The block whose body carries the raw bytes, and the index inside. */
+  readonly bodyHeight: Height;
+  readonly bodyIndex: number;
+  /** The block that lists its receipt, and the index inside; undefined while a cross-shard one is open. */
+  readonly listed: { readonly height: Height; readonly index: number } | undefined;
+}
+
+/** Bytes of a {@link TransactionPlace} that is listed. */
+export const PLACE_BYTES = 26;
+
+/** Reads what `batchOf` writes: version, u8 listed, body height and index, and those of the receipt. Throws {@link DecodeError}. */
+export function decodePlace(data: Uint8Array): TransactionPlace {
+  return decodeAll(data, (reader) => {
+    reader.version(1);
+    const isListed = reader.bool();
+    const body = { bodyHeight: reader.height(), bodyIndex: reader.u32() };
+    const listed = { height: reader.height(), index: reader.u32() };
+    return { ...body, listed: isListed ? listed : undefined };
+  });
+}
+
+/** What stands under an outbox entry's destination and first sequence. Encodes in 17 bytes. */
+export function encodeOutboxValue(lastSequence: number, height: Height): Uint8Array {
+  return new Writer(17).u8(1).u64(lastSequence).u64(height).finish();
+}
+
+/** The inverse of {@link encodeOutboxValue}. Throws {@link DecodeError}. */
+export function decodeOutboxValue(firstSequence: number, data: Uint8Array): OutboxEntry {
+  return decodeAll(data, (reader) => {
+    reader.version(1);
+    const lastSequence = reader.u64();
+    if (lastSequence < firstSequence) throw new DecodeError('decode/range', 'an outbox entry ends before it starts');
+    return { firstSequence, lastSequence, height: reader.height() };
+  });
+}
+
+/** Stems that one block can change: far above what its gas allows. */
+export const UNDO_CHANGES_MAX = 1 << 20;
+const ABSENT = 0xffff;
+
+/** Encodes what undoes one block: count, then key (u8 length) and old value (u16 length; 0xffff = absent) of each stem. */
+export function encodeUndo(undo: readonly FlatChange[]): Uint8Array {
+  invariant(undo.length <= UNDO_CHANGES_MAX, 'a block changes at most 2^20 stems', { stems: undo.length });
+  let sizeBytes = 5;
+  for (const { key, value } of undo) sizeBytes += 3 + key.length + (value === undefined ? 0 : value.length);
+  const out = new Uint8Array(sizeBytes);
+  const view = new DataView(out.buffer);
+  out[0] = 1;
+  view.setUint32(1, undo.length);
+  let at = 5;
+  for (const { key, value } of undo) {
+    invariant(key.length <= FLAT_KEY_BYTES_MAX && (value?.length ?? 0) <= FLAT_VALUE_BYTES_MAX, 'a stem is within its bounds');
+    out[at] = key.length;
+    out.set(key, at + 1);
+    at += 1 + key.length;
+    view.setUint16(at, value === undefined ? ABSENT : value.length);
+    at += 2;
+    if (value === undefined) continue;
+    out.set(value, at);
+    at += value.length;
+  }
+  return out;
+}
+
+/** The inverse of {@link encodeUndo}; keys and values are views. Throws {@link DecodeError}. */
+export function decodeUndo(data: Uint8Array): FlatChange[] {
+  return decodeAll(data, (reader) => {
+    reader.version(1);
+    return reader.list(UNDO_CHANGES_MAX, readChange);
+  });
+}
+
+function readChange(reader: Reader): FlatChange {
+  const keyBytes = reader.u8();
+  if (keyBytes > FLAT_KEY_BYTES_MAX) throw new DecodeError('decode/bound', 'flat key too long');
+  const key = reader.fixed(keyBytes);
+  const length = reader.u16();
+  if (length === ABSENT) return { key, value: undefined };
+  if (length > FLAT_VALUE_BYTES_MAX) throw new DecodeError('decode/bound', 'flat value too long');
+  return { key, value: reader.fixed(length) };
+}
+
+/** A run of one shard's headers in one beacon block; its key names the shard and the last height. */
+export interface CrosslinkRange {
+  readonly beaconHeight: Height;
+  readonly firstHeight: Height;
+  /** Transactions that the shard had listed when the last of these blocks was done, from genesis (`totals.transactions`). */
+  readonly transactions: number;
+}
+
+/** Encodes in 25 bytes. */
+export function encodeCrosslinkRange(range: CrosslinkRange): Uint8Array {
+  return new Writer(25).u8(1).u64(range.beaconHeight).u64(range.firstHeight).u64(range.transactions).finish();
+}
+
+/** The inverse of {@link encodeCrosslinkRange}. Throws {@link DecodeError}. */
+export function decodeCrosslinkRange(data: Uint8Array): CrosslinkRange {
+  return decodeAll(data, (reader) => {
+    reader.version(1);
+    return { beaconHeight: reader.height(), firstHeight: reader.height(), transactions: reader.u64() };
+  });
+}
+
+/** A shard's last header on the beacon chain, as of one beacon block. */
+export interface CrosslinkTipRecord {
+  readonly height: Height;
+  /** Wei. */
+  readonly baseFeePerGas: bigint;
+  readonly gasUsed: number;
+  readonly gasLimit: number;
+}
+
+/** Encodes in 41 bytes. */
+export function encodeCrosslinkTip(tip: CrosslinkTipRecord): Uint8Array {
+  return new Writer(41).u8(1).u64(tip.height).u128(tip.baseFeePerGas).u64(tip.gasUsed).u64(tip.gasLimit).finish();
+}
+
+/** The inverse of {@link encodeCrosslinkTip}. Throws {@link DecodeError}. */
+export function decodeCrosslinkTip(data: Uint8Array): CrosslinkTipRecord {
+  return decodeAll(data, (reader) => {
+    reader.version(1);
+    return { height: reader.height(), baseFeePerGas: reader.u128(), gasUsed: reader.u64(), gasLimit: reader.u64() };
+  });
+}
