@@ -1,7 +1,7 @@
 import { Writer } from './codec/writer.ts';
 import type { Hasher } from './crypto.ts';
 import { ShardlabError } from './errors.ts';
-import { type Address, ascii, fromHex, type Hash32, SHARDS_MAX } from './primitives.ts';
+import { type Address, ascii, fromHex, type Hash32, SHARDS_MAX, toHex } from './primitives.ts';
 import { VALIDATORS_MAX } from './certificate.ts';
 
 /** Version of `genesis.json`. */
@@ -54,19 +54,36 @@ export interface Genesis {
   readonly allocation: readonly { readonly address: Address; readonly balance: bigint }[];
 }
 
-const PARAMETER_NAMES = [
-  'blockIntervalMs',
-  'heartbeatMs',
-  'deadlineMs',
-  'blockGasLimit',
-  'openPreparesMax',
-  'attemptsMax',
-  'lockWaitersMax',
-  'epochLength',
+/** Largest chain id whose EIP-155 `v` every wallet can hold in a double: MetaMask's limit. */
+const CHAIN_ID_MAX = 4_503_599_627_370_476;
+/** A year: no duration is longer, so that sums of times stay exact. */
+const DURATION_MAX_MS = 31_536_000_000;
+/** Keeps sums over all participants and attempts exact. */
+const GAS_MAX = 1_000_000_000_000;
+/** The year 10889. */
+const TIMESTAMP_MAX_MS = 2 ** 48 - 1;
+
+/** In the order of the canonical bytes: name, and largest value. */
+const PARAMETERS = [
+  ['blockIntervalMs', DURATION_MAX_MS],
+  ['heartbeatMs', DURATION_MAX_MS],
+  ['deadlineMs', DURATION_MAX_MS],
+  ['blockGasLimit', GAS_MAX],
+  ['openPreparesMax', 1_000_000],
+  // One byte in messages and records.
+  ['attemptsMax', 255],
+  ['lockWaitersMax', 1_000_000],
+  ['epochLength', Number.MAX_SAFE_INTEGER],
 ] as const;
 
 function fail(what: string): never {
   throw new ShardlabError('genesis/invalid', `genesis.json: ${what}`);
+}
+
+/** What was found instead, short enough for one line. */
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing';
+  return text.length > 60 ? `${text.slice(0, 60)}...` : text;
 }
 
 function record(value: unknown, name: string): Record<string, unknown> {
@@ -76,7 +93,7 @@ function record(value: unknown, name: string): Record<string, unknown> {
 
 function integer(value: unknown, name: string, min: number, max: number = Number.MAX_SAFE_INTEGER): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) {
-    fail(`${name} must be an integer from ${min} to ${max}, not ${JSON.stringify(value)}`);
+    fail(`${name} must be an integer from ${min} to ${max}, not ${shown(value)}`);
   }
   return value;
 }
@@ -96,17 +113,20 @@ function bytesOf(value: unknown, length: number, name: string): Uint8Array {
 function keys(value: unknown, name: string): Uint8Array[] {
   if (!Array.isArray(value) || value.length === 0 || value.length > VALIDATORS_MAX) fail(`${name} must list 1 to ${VALIDATORS_MAX} public keys`);
   if (value.length % 3 !== 1) fail(`${name} has ${value.length} validators: a committee has 3f + 1 (1, 4, 7, 10, ...)`);
-  return value.map((key, index) => bytesOf(key, 32, `${name}[${index}]`));
+  const found = value.map((key, index) => bytesOf(key, 32, `${name}[${index}]`));
+  const distinct = new Set(found.map(toHex));
+  if (distinct.size !== found.length) fail(`${name} names a public key twice: each validator signs with its own`);
+  return found;
 }
 
 function literal<T extends string>(value: unknown, name: string, allowed: T): T {
-  if (value !== allowed) fail(`${name} must be "${allowed}", not ${JSON.stringify(value)}`);
+  if (value !== allowed) fail(`${name} must be "${allowed}", not ${shown(value)}`);
   return allowed;
 }
 
 function parameters(value: unknown): GenesisParameters {
   const given = record(value, 'parameters');
-  const numbers = Object.fromEntries(PARAMETER_NAMES.map((name) => [name, integer(given[name], `parameters.${name}`, 1)]));
+  const numbers = Object.fromEntries(PARAMETERS.map(([name, max]) => [name, integer(given[name], `parameters.${name}`, 1, max)]));
   return { ...(numbers as unknown as GenesisParameters), baseFeePerGas: wei(given['baseFeePerGas'], 'parameters.baseFeePerGas') };
 }
 
@@ -128,6 +148,18 @@ function allocation(value: unknown): Genesis['allocation'] {
   return entries;
 }
 
+function workloadOf(value: unknown): GenesisWorkload {
+  const { seed, accounts, trace } = record(value, 'workload');
+  if (trace !== undefined && (typeof trace !== 'string' || !/^[0-9a-f]{64}$/.test(trace))) {
+    fail(`workload.trace must be a SHA-256 in 64 lower-case hex digits, not ${shown(trace)}`);
+  }
+  return {
+    seed: integer(seed, 'workload.seed', 0),
+    ...(accounts === undefined ? {} : { accounts: integer(accounts, 'workload.accounts', 0, ALLOCATION_MAX) }),
+    ...(trace === undefined ? {} : { trace }),
+  };
+}
+
 /** Parses and checks `genesis.json`. Throws `genesis/invalid` with one line that says what is wrong and what would be right. */
 export function parseGenesis(text: string): Genesis {
   let value: unknown;
@@ -142,9 +174,8 @@ export function parseGenesis(text: string): Genesis {
   const validators = record(json['validators'], 'validators');
   const shardValidators = validators['shards'];
   if (!Array.isArray(shardValidators) || shardValidators.length !== shards) fail(`validators.shards must have ${shards} entries`);
-  const workload = record(json['workload'], 'workload');
   return {
-    chainId: integer(json['chainId'], 'chainId', 1),
+    chainId: integer(json['chainId'], 'chainId', 1, CHAIN_ID_MAX),
     shards,
     beaconValidators: keys(validators['beacon'], 'validators.beacon'),
     shardValidators: shardValidators.map((entry, shard) => keys(entry, `validators.shards[${shard}]`)),
@@ -152,12 +183,8 @@ export function parseGenesis(text: string): Genesis {
     forks: literal(json['forks'], 'forks', 'cancun'),
     feePolicy: literal(json['feePolicy'], 'feePolicy', 'burn'),
     crossShardProtocol: literal(json['crossShardProtocol'], 'crossShardProtocol', 'two-phase-commit'),
-    timestampMs: integer(json['timestampMs'], 'timestampMs', 0),
-    workload: {
-      seed: integer(workload['seed'], 'workload.seed', 0),
-      ...(workload['accounts'] === undefined ? {} : { accounts: integer(workload['accounts'], 'workload.accounts', 0, ALLOCATION_MAX) }),
-      ...(typeof workload['trace'] === 'string' ? { trace: workload['trace'] } : {}),
-    },
+    timestampMs: integer(json['timestampMs'], 'timestampMs', 0, TIMESTAMP_MAX_MS),
+    workload: workloadOf(json['workload']),
     allocation: allocation(json['allocation']),
   };
 }
@@ -169,7 +196,7 @@ export function genesisHash(hasher: Hasher, genesis: Genesis): Hash32 {
   for (const committee of [genesis.beaconValidators, ...genesis.shardValidators]) {
     writer.list(committee, VALIDATORS_MAX, (out, key) => out.fixed(key, 32));
   }
-  for (const name of PARAMETER_NAMES) writer.u64(genesis.parameters[name]);
+  for (const [name] of PARAMETERS) writer.u64(genesis.parameters[name]);
   writer.u128(genesis.parameters.baseFeePerGas);
   writer.text(genesis.forks, 32).text(genesis.feePolicy, 32).text(genesis.crossShardProtocol, 32).u64(genesis.timestampMs);
   writer.u64(genesis.workload.seed).u64(genesis.workload.accounts ?? 0).text(genesis.workload.trace ?? '', 64);

@@ -1,4 +1,4 @@
-import { Reader } from './codec/reader.ts';
+import type { Reader } from './codec/reader.ts';
 import { Writer } from './codec/writer.ts';
 import type { Hasher } from './crypto.ts';
 import { DecodeError } from './errors.ts';

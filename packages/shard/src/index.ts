@@ -19,7 +19,8 @@ export { type BlockProposal, type ExecutedBlock, type Leftover } from './executi
 export { type Rejection, rejection, type RejectionCode, rejectionOf } from './mempool/admission.ts';
 export { DEFAULT_MEMPOOL, Mempool, type MempoolOptions } from './mempool/mempool.ts';
 export { proposalDelayMs, type ScheduleOptions } from './production/schedule.ts';
-export { type FinalHead, type ReplicaCounters, type ReplicaModules, type ReplicaOptions, type ReplicaStart, ShardReplica } from './replica.ts';
+export { ShardReplica } from './replica/replica.ts';
+export { type FinalHead, type ReplicaCounters, type ReplicaModules, type ReplicaOptions, type ReplicaStart } from './replica/types.ts';
 export { accountFlatKey, accountFlatValue, type FlatEntry } from './state/flat-account.ts';
 export { genesisBalance, genesisEntries } from './state/genesis-state.ts';
 export { type Account, type AccountReader, type FlatChange, ShardState, type StateDelta } from './state/shard-state.ts';

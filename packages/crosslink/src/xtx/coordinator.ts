@@ -1,13 +1,13 @@
 import type { AbortReason } from '../events.ts';
 import { invariant } from '../errors.ts';
-import type { Hash32, Height, ShardId } from '../primitives.ts';
+import { equalBytes, type Hash32, type Height, SHARDS_MAX, type ShardId } from '../primitives.ts';
 import { crossShardId, recordId, recordKey } from './identity.ts';
 import type { Lock, LockTable } from './locks.ts';
-import type { Ack, Vote } from './messages.ts';
+import type { Ack, Vote, VoteAnswer } from './messages.ts';
 import type { ParkedCredits } from './parked.ts';
 import type { ProtocolDue, ProtocolHost } from './protocol.ts';
-import { decodeCoordinatorRecord, encodeCoordinatorRecord } from './records.ts';
-import type { CoordinatorRecord, CrossShardIntent, Moment, ParticipantProgress } from './types.ts';
+import { decodeCoordinatorRecord, encodeCoordinatorRecord, LOCKS_MAX } from './records.ts';
+import { type CoordinatorRecord, type CrossShardIntent, type Moment, type ParticipantProgress, PARTICIPANTS_MAX } from './types.ts';
 
 /** Bounds of the coordinator's side. */
 export interface CoordinatorOptions {
@@ -16,6 +16,8 @@ export interface CoordinatorOptions {
   readonly deadlineMs: number;
   /** Attempts before the user sees an abort (R17). */
   readonly attemptsMax: number;
+  /** Shards of the network: a vote that sends the coordinator to another one is a `no`. {@link SHARDS_MAX} if absent. */
+  readonly shards?: number;
 }
 
 /** What the two sides of one shard share. */
@@ -33,6 +35,27 @@ const RETRYABLE: ReadonlySet<AbortReason> = new Set(['conflict', 'busy', 'moved'
 function retryable(own: ShardId, participants: readonly ParticipantProgress[]): boolean {
   const shards = participants.map((each) => each.movedTo ?? each.shard);
   return !shards.includes(own) && new Set(shards).size === shards.length;
+}
+
+/** The reason for which a vote ends an attempt. A participant's `no` is final, whatever word of the coordinator's it borrows. */
+function reasonOf(answer: VoteAnswer, shards: number): AbortReason {
+  switch (answer.kind) {
+    case 'no':
+      return answer.reason === 'none' || RETRYABLE.has(answer.reason) ? 'refused' : answer.reason;
+    case 'moved':
+      return answer.shard < shards ? 'moved' : 'refused';
+    case 'yes':
+      return 'none';
+    case 'conflict':
+    case 'busy':
+    case 'needs':
+      return answer.kind;
+  }
+}
+
+/** A `retrying` record holds none of its locks. */
+function holdsLocks(record: CoordinatorRecord): boolean {
+  return record.locks.length > 0 && record.phase !== 'retrying';
 }
 
 function isOpen(participant: ParticipantProgress): boolean {
@@ -66,17 +89,18 @@ export class Coordinator {
   }
 
   /** The open record of this id. */
-  get(id: Uint8Array): CoordinatorRecord | undefined {
-    return this.records.get(recordKey(id));
+  get(id: Hash32): CoordinatorRecord | undefined {
+    const record = this.records.get(recordKey(id));
+    return record !== undefined && equalBytes(record.id, id) ? record : undefined;
   }
 
   /** Resets one record, with its locks and budgets, to what the state says. */
   restore(id: Uint8Array, value: Uint8Array | undefined): void {
     const key = recordKey(id);
     const before = this.records.get(key);
-    if (before !== undefined && before.locks.length > 0) this.shared.locks.release(before.id, before.locks);
+    if (before !== undefined && holdsLocks(before)) this.shared.locks.release(before.id, before.locks);
     const record = value === undefined ? undefined : decodeCoordinatorRecord(value);
-    if (record !== undefined) this.shared.locks.adopt(record.id, { timestampMs: record.ageMs, id: record.id }, record.locks);
+    if (record !== undefined && holdsLocks(record)) this.shared.locks.adopt(record.id, { timestampMs: record.ageMs, id: record.id }, record.locks);
     this.index(key, record);
   }
 
@@ -89,6 +113,8 @@ export class Coordinator {
   begin(host: ProtocolHost, intent: CrossShardIntent): 'begun' | 'busy' | 'locked' {
     const shards = intent.operations.map((each) => each.shard);
     invariant(new Set(shards).size === shards.length && !shards.includes(host.shard), 'one operation for each other shard');
+    invariant(shards.length <= PARTICIPANTS_MAX && intent.locks.length <= LOCKS_MAX, 'more participants or locks than a record holds');
+    invariant(intent.operations.reduce((sum, each) => sum + each.operation.value, 0n) === intent.value, 'the operations share out the value');
     if (!this.affordable(shards)) return 'busy';
     const id = crossShardId(host.hasher, host.chainId, host.shard, intent.txHash);
     const grant = this.shared.locks.acquire(id, { timestampMs: host.now.timestampMs, id }, intent.locks);
@@ -145,11 +171,12 @@ export class Coordinator {
     const gasUsed = Math.min(vote.gasUsed, from.operation.gasLimit);
     // A participant that already has a Decision on its way answers that with an Ack: its late vote only tells what it used.
     const status = from.status === 'deciding' ? 'deciding' : answer.kind === 'yes' ? 'yes' : 'ended';
-    const movedTo = answer.kind === 'moved' ? answer.shard : undefined;
+    const reason = reasonOf(answer, this.options.shards ?? SHARDS_MAX);
+    const movedTo = answer.kind === 'moved' && reason === 'moved' ? answer.shard : undefined;
     const participants = record.participants.map((each): ParticipantProgress => (each === from ? { ...each, status, gasUsed, movedTo } : each));
     const voted: CoordinatorRecord = { ...record, participants, voted: origin };
     if (record.phase !== 'preparing') this.put(voted);
-    else if (answer.kind !== 'yes') this.abortAttempt(host, voted, answer.kind === 'no' ? answer.reason : answer.kind);
+    else if (answer.kind !== 'yes') this.abortAttempt(host, voted, reason);
     else if (participants.every((each) => each.status === 'yes')) this.commit(host, voted);
     else this.put(voted);
     return true;
@@ -179,7 +206,7 @@ export class Coordinator {
       if (status === 'deciding') host.emit(shard, { kind: 'decision', id: record.id, attempt: record.attempt, commit: false, value: 0n });
     }
     const aborting: CoordinatorRecord = { ...record, phase: 'aborting', participants, reason, decided: host.now };
-    if (participants.every((each) => !isOpen(each))) this.finishAttempt(host, aborting, host.now);
+    if (participants.every((each) => !isOpen(each))) this.finishAttempt(host, aborting);
     else this.put(aborting);
   }
 
@@ -193,37 +220,53 @@ export class Coordinator {
     const acked: CoordinatorRecord = { ...record, participants, applied: origin };
     if (participants.some(isOpen)) this.put(acked);
     else if (acked.phase === 'committing') this.settle(host, acked, true);
-    else this.finishAttempt(host, acked, host.now);
+    else this.finishAttempt(host, acked);
     return true;
   }
 
   /** Nobody holds anything of this attempt any more: charge it, and try again or give up (R17, R18). */
-  private finishAttempt(host: ProtocolHost, record: CoordinatorRecord, acked: Moment): void {
+  private finishAttempt(host: ProtocolHost, record: CoordinatorRecord): void {
     const used = record.participants.reduce((sum, each) => sum + (each.gasUsed ?? each.operation.gasLimit), 0);
-    const charged: CoordinatorRecord = { ...record, gasCharged: Math.min(record.gasLimit, record.gasCharged + used) };
+    this.again(host, { ...record, gasCharged: Math.min(record.gasLimit, record.gasCharged + used) });
+  }
+
+  /**
+   * Backs off before the next attempt, or gives up. Wait-die is free of deadlocks because whoever dies lets go of everything (Rosenkrantz et al., TODS 1978): so
+   * does the coordinator's own part, or an older transaction would wait for it in vain.
+   */
+  private again(host: ProtocolHost, record: CoordinatorRecord): void {
     const attempt = record.attempt + 1;
     if (!RETRYABLE.has(record.reason) || attempt >= this.options.attemptsMax || !retryable(host.shard, record.participants)) {
-      this.settle(host, charged, false, acked);
+      this.settle(host, record, false);
       return;
     }
-    this.put({ ...charged, phase: 'retrying', attempt, retryHeight: (host.now.height + backoffBlocks(record.id, attempt)) as Height });
+    const retryHeight = (host.now.height + backoffBlocks(record.id, attempt)) as Height;
+    this.put({ ...record, phase: 'retrying', attempt, retryHeight, locks: record.locks.map((lock) => ({ ...lock, run: 0 })) });
+    this.unlock(host, record);
+  }
+
+  /** Gives back what `record` holds. */
+  private unlock(host: ProtocolHost, record: CoordinatorRecord): void {
+    if (!holdsLocks(record)) return;
+    this.shared.locks.release(record.id, record.locks);
+    this.shared.released(host, record.locks);
   }
 
   /** The end: fees are burned, the rest goes back, the receipt is listed (R18). */
-  private settle(host: ProtocolHost, record: CoordinatorRecord, commit: boolean, acked: Moment = host.now): void {
+  private settle(host: ProtocolHost, record: CoordinatorRecord, commit: boolean): void {
     const used = commit ? record.participants.reduce((sum, each) => sum + (each.gasUsed ?? 0), record.gasCharged) : record.gasCharged;
     const gasUsed = Math.min(record.gasLimit, used);
     const fee = BigInt(gasUsed) * record.gasPrice;
     this.put(undefined, record);
-    if (record.locks.length > 0) this.shared.locks.release(record.id, record.locks);
+    if (holdsLocks(record)) this.shared.locks.release(record.id, record.locks);
     host.burnEscrow(fee);
     this.shared.parked.credit(host, record.sender, record.escrowFee - fee + record.escrowValue);
     const reason = commit ? 'none' : record.reason;
-    host.settle({ record: { ...record, reason }, commit, gasUsed, acked });
+    host.settle({ record: { ...record, reason }, commit, gasUsed, acked: host.now });
     for (const { shard } of record.participants) {
       host.event({ phase: 'acked', outcome: commit ? 'commit' : 'abort', peer: shard, txHash: record.txHash, reason });
     }
-    this.shared.released(host, record.locks);
+    if (holdsLocks(record)) this.shared.released(host, record.locks);
   }
 
   /** Deadlines that block time has passed (checked after the block's inbox), then retries whose height has come. */
@@ -246,7 +289,13 @@ export class Coordinator {
       this.put({ ...record, retryHeight: (host.now.height + 1) as Height });
       return;
     }
-    this.prepare(host, { ...record, phase: 'preparing', participants, reason: 'none', retryHeight: 0 as Height, deadlineMs: host.now.timestampMs + this.options.deadlineMs });
+    const grant = this.shared.locks.acquire(record.id, { timestampMs: record.ageMs, id: record.id }, record.locks);
+    if (grant.kind === 'held') {
+      this.again(host, { ...record, reason: 'conflict' });
+      return;
+    }
+    const deadlineMs = host.now.timestampMs + this.options.deadlineMs;
+    this.prepare(host, { ...record, phase: 'preparing', participants, locks: grant.locks, reason: 'none', retryHeight: 0 as Height, deadlineMs });
   }
 
   private inOrder(keys: ReadonlySet<string>, wanted: (record: CoordinatorRecord) => boolean, rank: (record: CoordinatorRecord) => number): CoordinatorRecord[] {

@@ -42,6 +42,14 @@ export function compatible(a: LockMode, b: LockMode): boolean {
   return a === b && a !== 'write';
 }
 
+/** A read set and a write set may name the same key. Whoever reads and changes a thing needs it alone: no other change, and no other reader. */
+function onePerKey(requests: readonly Pick<Lock, 'key' | 'mode'>[]): readonly Pick<Lock, 'key' | 'mode'>[] {
+  if (requests.length < 2) return requests;
+  const modes = new Map<string, LockMode>();
+  for (const { key, mode } of requests) modes.set(key, (modes.get(key) ?? mode) === mode ? mode : 'write');
+  return [...modes].map(([key, mode]) => ({ key, mode }));
+}
+
 interface Holder {
   readonly id: string;
   readonly age: Age;
@@ -76,8 +84,8 @@ export class LockTable {
     return this.exclusiveCount;
   }
 
-  /** Asks for all of `requests` at once for the transaction `id` of `age`. Grants are recorded. */
-  acquire(id: Hash32, age: Age, requests: readonly Pick<Lock, 'key' | 'mode'>[]): LockOutcome {
+  /** What {@link acquire} would come to, without taking anything: the locks are free, or held, and then whether the requester may wait (wait-die). */
+  judge(id: Hash32, age: Age, requests: readonly Pick<Lock, 'key' | 'mode'>[]): 'free' | 'may-wait' | 'must-die' {
     const own = bytesKey(id);
     let blocked = false;
     let older = true;
@@ -89,8 +97,16 @@ export class LockTable {
         if (compareAge(age, holder.age) > 0) older = false;
       }
     }
-    if (blocked) return { kind: 'held', older };
-    const locks = requests.map(({ key, mode }) => ({ key, mode, run: mode === 'delta' ? 1 : Math.min(255, (this.releasedRuns.get(key) ?? 0) + 1) }));
+    if (!blocked) return 'free';
+    return older ? 'may-wait' : 'must-die';
+  }
+
+  /** Asks for all of `requests` at once for the transaction `id` of `age`. Grants are recorded. Several requests of one key become one that covers them. */
+  acquire(id: Hash32, age: Age, requests: readonly Pick<Lock, 'key' | 'mode'>[]): LockOutcome {
+    const wanted = onePerKey(requests);
+    const judged = this.judge(id, age, wanted);
+    if (judged !== 'free') return { kind: 'held', older: judged === 'may-wait' };
+    const locks = wanted.map(({ key, mode }) => ({ key, mode, run: mode === 'delta' ? 1 : Math.min(255, (this.releasedRuns.get(key) ?? 0) + 1) }));
     this.adopt(id, age, locks);
     return { kind: 'granted', locks };
   }

@@ -1,11 +1,11 @@
-import type { ShardId } from '../primitives.ts';
+import { equalBytes, type ShardId } from '../primitives.ts';
 import type { SharedState } from './coordinator.ts';
-import { recordId, recordKey } from './identity.ts';
+import { crossShardId, recordId, recordKey } from './identity.ts';
 import { compareAge } from './locks.ts';
-import type { Age, Decision, Prepare, VoteAnswer } from './messages.ts';
+import { type Age, type Decision, NEEDS_MAX, type Operation, type Prepare, type VoteAnswer } from './messages.ts';
 import type { ProtocolHost } from './protocol.ts';
-import { decodeParticipantRecord, encodeParticipantRecord } from './records.ts';
-import type { ParticipantRecord } from './types.ts';
+import { decodeParticipantRecord, encodeParticipantRecord, LOCKS_MAX } from './records.ts';
+import type { OperationOutcome, ParticipantRecord } from './types.ts';
 
 /** Bounds of the participant's side. */
 export interface ParticipantOptions {
@@ -17,6 +17,14 @@ export interface ParticipantOptions {
 
 function ageOf(record: ParticipantRecord): Age {
   return { timestampMs: record.ageMs, id: record.id };
+}
+
+/** What does not fit into a record or a vote ends as a `no`: it must not stop the shard. */
+function execute(host: ProtocolHost, operation: Operation): OperationOutcome | { readonly kind: 'busy' } {
+  const outcome = host.execute(operation);
+  if (outcome.kind === 'yes' && outcome.locks.length > LOCKS_MAX) return { kind: 'no', gasUsed: outcome.gasUsed, reason: 'refused' };
+  if (outcome.kind === 'needs' && outcome.accounts.length > NEEDS_MAX) return { kind: 'no', gasUsed: 0, reason: 'needs' };
+  return outcome;
 }
 
 /**
@@ -55,23 +63,28 @@ export class Participant {
     this.index(key, record);
   }
 
-  /** A Prepare. Always answered, now by a vote, or later when its locks are free. */
-  prepare(host: ProtocolHost, source: ShardId, prepare: Prepare): void {
+  /**
+   * A Prepare. Answered now by a vote, or later when its locks are free. Returns false, and does nothing, when its id is not one that `source` can coordinate:
+   * otherwise any shard could take another's transaction's place here, or that of one which this shard coordinates itself.
+   */
+  prepare(host: ProtocolHost, source: ShardId, prepare: Prepare): boolean {
+    if (!equalBytes(prepare.id, crossShardId(host.hasher, host.chainId, source, prepare.txHash))) return false;
     const taken = this.records.has(recordKey(prepare.id));
     const full = (this.openByCoordinator.get(source) ?? 0) >= this.options.openPreparesMax;
     if (taken || full) {
       // Neither happens with an honest coordinator: it counts the same budget, and ends an attempt before the next.
       this.answer(host, source, prepare, { kind: taken ? 'conflict' : 'busy' }, 0);
-      return;
+      return true;
     }
     const { id, txHash, attempt, ageMs, deadlineMs, operation } = prepare;
     this.attempt(host, { id, txHash, coordinator: source, status: 'waiting', attempt, ageMs, deadlineMs, operation, gasUsed: 0, locks: [], since: host.now });
+    return true;
   }
 
   /** Executes and asks for locks: ends in a vote or in waiting. */
   private attempt(host: ProtocolHost, record: ParticipantRecord): void {
     const { coordinator, operation } = record;
-    const outcome = host.execute(operation);
+    const outcome = execute(host, operation);
     if (outcome.kind !== 'yes') {
       this.remove(record);
       this.answer(host, coordinator, record, outcome, outcome.kind === 'no' ? outcome.gasUsed : 0);
@@ -82,7 +95,7 @@ export class Participant {
       this.put({ ...record, status: 'prepared', gasUsed: outcome.gasUsed, locks: grant.locks, since: host.now });
       this.answer(host, coordinator, record, { kind: 'yes' }, outcome.gasUsed);
     } else if (grant.older && (this.waiting.has(recordKey(record.id)) || this.waiting.size < this.options.lockWaitersMax)) {
-      this.put({ ...record, locks: outcome.locks.map((lock) => ({ ...lock, run: 0 })) });
+      this.put({ ...record, gasUsed: outcome.gasUsed, locks: outcome.locks.map((lock) => ({ ...lock, run: 0 })) });
     } else {
       this.remove(record);
       this.answer(host, coordinator, record, { kind: 'conflict' }, outcome.gasUsed);
@@ -105,7 +118,7 @@ export class Participant {
   decide(host: ProtocolHost, source: ShardId, decision: Decision): boolean {
     const { id, attempt, commit, value } = decision;
     const found = this.records.get(recordKey(id));
-    const record = found?.coordinator === source && found.attempt === attempt ? found : undefined;
+    const record = found?.coordinator === source && found.attempt === attempt && equalBytes(found.id, id) ? found : undefined;
     if (commit) host.receiveValue(source, value);
     host.emit(source, { kind: 'ack', id, attempt, commit, logs: new Uint8Array(0) });
     if (record === undefined || (commit && record.status !== 'prepared')) {
@@ -123,12 +136,21 @@ export class Participant {
     return true;
   }
 
-  /** Judges the waiters that want one of `keys` anew, oldest first (R17); all of them without `keys`. */
+  /**
+   * Judges the waiters that want one of `keys` anew, oldest first (R17); all of them without `keys`. Only who finds its locks free is executed again: a wait that
+   * goes on costs the block no gas.
+   */
   judge(host: ProtocolHost, keys?: ReadonlySet<string>): void {
     if (this.waiting.size === 0) return;
     const waiters = [...this.waiting].map((key) => this.records.get(key)!).filter((record) => keys === undefined || record.locks.some((lock) => keys.has(lock.key)));
     waiters.sort((a, b) => compareAge(ageOf(a), ageOf(b)));
-    for (const record of waiters) this.attempt(host, record);
+    for (const record of waiters) {
+      const judged = this.shared.locks.judge(record.id, ageOf(record), record.locks);
+      if (judged === 'free') this.attempt(host, record);
+      if (judged !== 'must-die') continue;
+      this.remove(record);
+      this.answer(host, record.coordinator, record, { kind: 'conflict' }, record.gasUsed);
+    }
   }
 
   /** Whether some waiter's locks are all free: it waits only for a rest to end (R17). */

@@ -15,9 +15,10 @@ import {
   type Settlement,
 } from './types.ts';
 
-/** Most locks of one transaction on one shard. */
-export const LOCKS_MAX = 128;
-const LOCK_KEY_BYTES_MAX = 64;
+/** Most locks of one transaction on one shard: with the longest keys and all participants, a record stays below a state record's 8 KiB. */
+export const LOCKS_MAX = 80;
+/** A storage slot's: see `storageLock`. */
+const LOCK_KEY_BYTES_MAX = 53;
 const MODES: readonly LockMode[] = ['read', 'write', 'delta'];
 const PHASES: readonly CoordinatorPhase[] = ['preparing', 'committing', 'aborting', 'retrying'];
 const STATUSES: readonly ParticipantStatus[] = ['pending', 'yes', 'ended', 'deciding', 'acked'];

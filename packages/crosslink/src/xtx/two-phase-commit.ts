@@ -60,8 +60,7 @@ export class TwoPhaseCommit implements CrossShardProtocol {
   private dispatch(host: ProtocolHost, source: ShardId, origin: Moment, message: CrossShardMessage): boolean {
     switch (message.kind) {
       case 'prepare':
-        this.participant.prepare(host, source, message);
-        return true;
+        return this.participant.prepare(host, source, message);
       case 'vote':
         return this.coordinator.vote(host, source, origin, message);
       case 'decision':

@@ -3,8 +3,8 @@ import type { Address, Hash32, Height, ShardId, TxHash } from '../primitives.ts'
 import type { Lock } from './locks.ts';
 import type { Operation } from './messages.ts';
 
-/** Most participants of one cross-shard transaction. */
-export const PARTICIPANTS_MAX = 64;
+/** Most participants of one cross-shard transaction: a coordinator's record with all of them and all its locks fits into a state record. */
+export const PARTICIPANTS_MAX = 32;
 
 /** A height of some shard and its block time. */
 export interface Moment {
@@ -63,6 +63,7 @@ export interface CoordinatorRecord {
   readonly gasLimit: number;
   /** Intrinsic gas and what finished attempts used. */
   readonly gasCharged: number;
+  /** Granted locks; while `retrying` wanted ones (run 0), for then nothing is held. */
   readonly locks: readonly Lock[];
   readonly transactionType: number;
   readonly to: Address | undefined;
@@ -90,6 +91,7 @@ export interface ParticipantRecord {
   readonly ageMs: number;
   readonly deadlineMs: number;
   readonly operation: Operation;
+  /** Of the last execution. */
   readonly gasUsed: number;
   /** Granted locks when prepared; wanted ones (run 0) while waiting. */
   readonly locks: readonly Lock[];

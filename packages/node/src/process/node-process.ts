@@ -1,15 +1,17 @@
 import { join } from 'node:path';
 import { BEACON, type Genesis, type Hash32, ShardlabError } from '@shardlab/crosslink';
-import { BeaconReplica, type BeaconStart, type Core, type PersistRecord, SoloConsensus } from '@shardlab/shard';
+import { BeaconReplica, type BeaconStart, SoloConsensus } from '@shardlab/shard';
 import type { Logger } from 'pino';
 import type { NodeCrypto } from '../crypto/types.ts';
 import { createLibp2pNetwork, type Libp2pNetwork } from '../network/host.ts';
 import { runtimeLog } from '../observability/logger.ts';
+import { NodeMetrics } from '../observability/metrics.ts';
 import type { Done, Storage } from '../ports.ts';
 import { RecoveryPool } from '../recovery/recovery-pool.ts';
 import { assembleShard, BEACON_TOPICS, inlineExecutor, shardGenesis, type ShardNode, shardTopics, validatorKey } from '../runtime/assemble.ts';
 import { NodeRuntime, type RuntimePorts } from '../runtime/node-runtime.ts';
-import { serveFrom } from '../runtime/serve.ts';
+import { serveFrom, type ServeModules } from '../runtime/serve.ts';
+import { ChainReader } from '../storage/chain-store-reader.ts';
 import { batchOf, genesisBatch } from '../storage/chain-store.ts';
 import { META } from '../storage/key-space.ts';
 import { openLevelStorage } from '../storage/open.ts';
@@ -42,13 +44,16 @@ export class NodeProcess {
   private readonly logger: Logger;
   private readonly failed: (error: Error) => void;
   private readonly clock = new SystemClock();
-  private readonly stops: (() => Promise<void>)[] = [];
+  private readonly metrics: NodeMetrics;
+  private readonly stops: (() => void | Promise<void>)[] = [];
 
   constructor(options: NodeProcessOptions, modules: { readonly crypto: NodeCrypto; readonly logger: Logger }, failed: (error: Error) => void) {
     this.options = options;
     this.crypto = modules.crypto;
     this.logger = modules.logger;
     this.failed = failed;
+    const { chain } = options.config.name;
+    this.metrics = new NodeMetrics({ node: options.config.id, shard: chain === BEACON ? null : chain });
   }
 
   /** Opens, recovers, listens, serves. What was started before a failure is stopped again. */
@@ -61,21 +66,27 @@ export class NodeProcess {
     }
   }
 
+  /** Stops what runs, last started first. */
+  async stop(): Promise<void> {
+    for (let next = this.stops.pop(); next !== undefined; next = this.stops.pop()) await next();
+  }
+
   private async startParts(): Promise<{ readonly rpcUrl: string; readonly p2p: readonly string[] }> {
     const { config, genesis } = this.options;
+    this.stops.push(() => this.metrics.close());
     const storage = await this.openStorage();
-    const recovery = new RecoveryPool(
-      { policy: { chainId: genesis.chainId, allowUnprotected: false }, workers: config.recoveryWorkers },
-      { onWorkerLost: (reason) => this.logger.warn({ event: 'recovery.worker-lost', reason }, 'a recovery thread was replaced') },
-    );
-    this.stops.push(() => recovery.stop());
-    await recovery.start();
+    const recovery = await this.startRecovery();
     const network = await this.network(storage);
-    const parts = config.name.chain === BEACON ? await this.beacon(storage, network, recovery) : await this.shard(storage, network, recovery);
+    const { chain: own } = config.name;
+    const core = own === BEACON ? await this.beaconCore(storage) : await this.shardCore(storage);
+    const chain = new ChainReader({ chain: own, chainId: genesis.chainId }, { storage, hasher: this.crypto });
+    await chain.start();
+    const parts: Parts = { storage, recovery, network, core, chain };
+    const runtime = this.runtime(parts, (_request, done) => done(undefined), () => undefined);
     await network.start();
     this.stops.push(() => network.stop());
-    parts.runtime.start();
-    this.stops.push(async () => parts.runtime.stop());
+    runtime.start();
+    this.stops.push(() => runtime.stop());
     return { rpcUrl: '', p2p: network.addresses };
   }
 
@@ -83,10 +94,22 @@ export class NodeProcess {
     const { config, genesisHash } = this.options;
     const { storage } = await openLevelStorage(
       { directory: join(config.directory, 'storage'), genesisHash, createIfMissing: true },
-      { logger: this.logger },
+      { logger: this.logger, metrics: this.metrics.storage },
     );
     this.stops.push(() => promised((done) => storage.close(done)));
     return storage;
+  }
+
+  private async startRecovery(): Promise<RecoveryPool> {
+    const { config, genesis } = this.options;
+    const pool = new RecoveryPool(
+      { policy: { chainId: genesis.chainId, allowUnprotected: false }, workers: config.recoveryWorkers },
+      { onWorkerLost: (reason) => this.logger.warn({ event: 'recovery.worker-lost', reason }, 'a recovery thread was replaced') },
+    );
+    this.stops.push(() => pool.stop());
+    // The beacon takes no transactions: it needs no threads.
+    if (config.name.chain !== BEACON) await pool.start();
+    return pool;
   }
 
   private async network(storage: Storage): Promise<Libp2pNetwork> {
@@ -114,46 +137,57 @@ export class NodeProcess {
     );
   }
 
-  private async shard(storage: Storage, network: Libp2pNetwork, recovery: RecoveryPool): Promise<{ readonly runtime: NodeRuntime; readonly node: ShardNode }> {
+  private async shardCore(storage: Storage): Promise<ShardNode> {
     const { config, genesis, genesisHash } = this.options;
     const { chain: shard, validator } = config.name;
-    const recover = (): ReturnType<typeof promised<RecoveredShard | undefined>> => promised((done) => recoverShard(storage, done));
+    const recover = (): Promise<RecoveredShard | undefined> => promised((done) => recoverShard(storage, done, shard));
     let recovered = await recover();
     if (recovered === undefined) {
       const { block, entries } = shardGenesis(this.crypto, genesis, shard);
       await promised<void>((done) => storage.commit(genesisBatch(block, entries), done));
-      recovered = await recover();
+      recovered = (await recover())!;
     }
-    const node = assembleShard({ genesis, genesisHash, shard, validator, secretKey: config.validatorSecret }, this.crypto, recovered!);
-    const execute = inlineExecutor(node.executor, (task) => void setImmediate(task), this.failed);
-    const serve = serveFrom(shard, { storage, hasher: this.crypto, outbox: node.outbox, forwarded: this.forwarded });
-    return { node, runtime: this.runtime(node.replica, { topics: shardTopics(shard), storage, network, recovery, execute, serve }) };
+    return assembleShard({ genesis, genesisHash, shard, validator, secretKey: config.validatorSecret }, this.crypto, recovered);
   }
 
-  private async beacon(storage: Storage, network: Libp2pNetwork, recovery: RecoveryPool): Promise<{ readonly runtime: NodeRuntime; readonly beacon: BeaconReplica }> {
+  private async beaconCore(storage: Storage): Promise<BeaconReplica> {
     const { config, genesis, genesisHash } = this.options;
     const start = await promised<BeaconStart>((done) => recoverBeacon(storage, done));
     const { validatorSecret: secretKey, name } = config;
     const consensus = new SoloConsensus({ genesisHash, chain: BEACON, secretKey }, { crypto: this.crypto });
-    const beacon = new BeaconReplica({ genesis, genesisHash, validator: name.validator, secretKey }, { crypto: this.crypto, consensus }, start);
-    const serve = serveFrom(BEACON, { storage, hasher: this.crypto, outbox: undefined, forwarded: this.forwarded });
-    const execute = (): void => this.failed(new ShardlabError('invariant', 'a beacon executes nothing'));
-    return { beacon, runtime: this.runtime(beacon, { topics: BEACON_TOPICS, storage, network, recovery, execute, serve }) };
+    return new BeaconReplica({ genesis, genesisHash, validator: name.validator, secretKey }, { crypto: this.crypto, consensus }, start);
   }
 
-  private runtime(
-    core: Core,
-    parts: { readonly topics: readonly string[] } & Pick<RuntimePorts, 'storage' | 'network' | 'recovery' | 'execute' | 'serve'>,
-  ): NodeRuntime {
-    const { storage, network, recovery, execute, serve, topics } = parts;
-    const role = this.options.config.name.chain === BEACON ? 'beacon' : 'shard';
-    const log = runtimeLog(this.logger);
-    const ports = { clock: this.clock, storage, network, recovery, execute, serve, log, batchOf: (record: PersistRecord) => batchOf(record, role) };
-    return new NodeRuntime({ topics }, core, ports, { failed: this.failed, stored: (record) => this.stored(record) });
+  private runtime(parts: Parts, forwarded: ServeModules['forwarded'], final: () => void): NodeRuntime {
+    const { storage, network, recovery, core, chain } = parts;
+    const { chain: own } = this.options.config.name;
+    const shard = core instanceof BeaconReplica ? undefined : core;
+    const role = shard === undefined ? 'beacon' : 'shard';
+    const ports: RuntimePorts = {
+      clock: this.clock,
+      storage,
+      network,
+      recovery,
+      execute: shard === undefined ? executesNothing : inlineExecutor(shard.executor, (task) => void setImmediate(task), this.failed),
+      serve: serveFrom(own, { storage, hasher: this.crypto, outbox: shard?.outbox, forwarded }),
+      log: runtimeLog(this.logger),
+      batchOf: (record) => batchOf(record, role),
+    };
+    const topics = shard === undefined ? BEACON_TOPICS : shardTopics(own);
+    const replica = core instanceof BeaconReplica ? core : core.replica;
+    return new NodeRuntime({ topics }, replica, ports, { failed: this.failed, stored: (record) => chain.stored(record), final });
   }
+}
 
-  /** Stops what runs, last started first. */
-  async stop(): Promise<void> {
-    for (let next = this.stops.pop(); next !== undefined; next = this.stops.pop()) await next();
-  }
+function executesNothing(): never {
+  throw new ShardlabError('invariant', 'a beacon executes nothing');
+}
+
+/** What a node is made of. */
+interface Parts {
+  readonly storage: Storage;
+  readonly recovery: RecoveryPool;
+  readonly network: Libp2pNetwork;
+  readonly core: ShardNode | BeaconReplica;
+  readonly chain: ChainReader;
 }

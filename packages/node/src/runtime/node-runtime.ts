@@ -36,6 +36,8 @@ export interface RuntimeHooks {
   readonly failed: (error: Error) => void;
   /** Called after a record has been synced, before the core goes on. */
   readonly stored?: (record: PersistRecord) => void;
+  /** Called after the core has taken note that the record is synced. */
+  readonly final?: (record: PersistRecord) => void;
   /** Called before each effect is carried out; false = the node dies here (the simulation's crash points). */
   readonly beforeEffect?: (effect: Effect) => boolean;
   /** Called after each effect has been handed to its port, before the next; false = the node dies here. */
@@ -186,6 +188,7 @@ export class NodeRuntime {
       this.hooks.stored?.(record);
       if (record.kind === 'shard-block' && log.transactions) log.transactionEvents(record.block.header.height, record.block.events);
       this.feed({ kind: 'persisted', request });
+      if (!this.stopped) this.hooks.final?.(record);
     });
   }
 

@@ -76,7 +76,10 @@ export class PinnedStates {
     try {
       const held = await this.make(height, snapshot);
       // Closed while it was made: its snapshot would hold the disk open.
-      if (this.closed) throw closedError();
+      if (this.closed) {
+        held.cancelTimer();
+        throw closedError();
+      }
       this.held.set(held.pin.id, held);
       return held.pin;
     } catch (error) {
@@ -142,7 +145,8 @@ async function readOverlay(reads: StoreReads, height: number, head: number): Pro
     for (const { key, value } of undo) {
       const name = bytesKey(key);
       if (overlay.has(name)) continue;
-      overlay.set(name, value);
+      // A copy: a view would keep the whole record.
+      overlay.set(name, value?.slice());
       sizeBytes += key.length + (value?.length ?? 0);
     }
     if (sizeBytes > OVERLAY_BYTES_MAX) {

@@ -14,9 +14,11 @@ import {
   decodeFlatValue,
   decodeRecord,
   decodeTombstone,
+  encodeBlockEvents,
   encodeFlatKey,
   type Hash32,
   type Hasher,
+  headerHash,
   type Height,
   owner,
   type QuorumCertificate,
@@ -67,6 +69,22 @@ export interface StoredBeaconHead {
   readonly epoch: number;
 }
 
+/** A final, stored block; shared, so never to be written to. */
+export interface StoredBlock {
+  readonly block: Block;
+  readonly hash: Hash32;
+  /** Of the stored encoding. */
+  readonly sizeBytes: number;
+}
+
+/** The events of a final block, see crosslink's `decodeBlockEvents`. */
+export interface StoredEvents {
+  readonly height: number;
+  readonly timestampMs: number;
+  readonly wallMs: number;
+  readonly events: Uint8Array;
+}
+
 /** What a state holds of an account; all zero for one that is absent. */
 export interface AccountState {
   /** Wei. */
@@ -84,6 +102,9 @@ export interface ChainReaderOptions {
 /** Decoded blocks that are kept: wallets and traces ask for the same few again. */
 const BLOCKS_KEPT = 8;
 const HEADS_KEPT = 1_024;
+/** Events of the latest blocks are kept, for those who follow them, within both bounds. */
+const EVENT_BLOCKS_KEPT = 64;
+const EVENT_BYTES_KEPT = 8 << 20;
 
 /**
  * Reads what is final and stored on a node, for RPC: nothing here is ahead of a synced write (R2). Reads reject with the storage's errors, and with
@@ -96,9 +117,11 @@ export class ChainReader {
   readonly beacon: BeaconReader;
   private readonly reads: StoreReads;
   private readonly hasher: Hasher;
-  private readonly blocks = new Map<number, Promise<Block | undefined>>();
+  private readonly blocks = new Map<number, Promise<StoredBlock | undefined>>();
   private readonly heads = new Map<number, StoredHead>();
   private readonly listeners = new Set<() => void>();
+  private readonly events = new Map<number, StoredEvents>();
+  private eventBytes = 0;
   private shardHead: StoredHead | undefined;
   private beaconEnd: StoredBeaconHead | undefined;
 
@@ -114,7 +137,7 @@ export class ChainReader {
   async start(): Promise<void> {
     const head = await this.metaHead(META_HEAD);
     if (head !== undefined) {
-      this.shardHead = await this.head(head.height);
+      this.shardHead = await this.readHead(head.height);
       if (this.shardHead === undefined) throw damagedChain(`block ${head.height}, the head, is missing`);
     }
     const beacon = await this.metaHead(META_BEACON_HEAD);
@@ -131,6 +154,8 @@ export class ChainReader {
       const { block, certificate, wallMs } = record;
       this.shardHead = { header: block.header, hash: block.hash, certificate, wallMs };
       this.keepHead(this.shardHead);
+      const { height, timestampMs } = block.header;
+      this.keepEvents({ height, timestampMs, wallMs, events: encodeBlockEvents(block.events) });
     } else {
       const { height, timestampMs, epoch } = record.block.header;
       this.beaconEnd = { height, hash: record.hash, timestampMs, epoch };
@@ -156,14 +181,17 @@ export class ChainReader {
 
   /** Header, certificate and times of the shard's block at `height`. */
   async headAt(height: number): Promise<StoredHead | undefined> {
-    return this.heads.get(height) ?? (await this.head(height as Height));
+    return this.heads.get(height) ?? (await this.readHead(height as Height));
   }
 
-  /** The shard's block at `height`, decoded; shared, so never to be written to. */
-  block(height: number): Promise<Block | undefined> {
+  /** The shard's block at `height`. */
+  block(height: number): Promise<StoredBlock | undefined> {
     const known = this.blocks.get(height);
     if (known !== undefined) return known;
-    const read = this.reads.get(BLOCKS, height as Height, `block ${height}`, decodeBlock);
+    const read = this.reads.get(BLOCKS, height as Height, `block ${height}`, (value) => {
+      const block = decodeBlock(value);
+      return { block, hash: headerHash(this.hasher, block.header), sizeBytes: value.length };
+    });
     this.blocks.set(height, read);
     const drop = (): void => void this.blocks.delete(height);
     // Only what is there is remembered: an absent height may come to be.
@@ -172,9 +200,14 @@ export class ChainReader {
     return read;
   }
 
-  /** The hash of a header. */
-  async hashAt(height: number): Promise<Hash32 | undefined> {
-    return (await this.headAt(height))?.hash;
+  /** The events of the shard's block at `height`. */
+  async eventsAt(height: number): Promise<StoredEvents | undefined> {
+    const kept = this.events.get(height);
+    if (kept !== undefined) return kept;
+    const found = await this.block(height);
+    if (found === undefined) return undefined;
+    const { header, wallMs, events } = found.block;
+    return { height, timestampMs: header.timestampMs, wallMs, events };
   }
 
   /** Encoded blocks of the node's own chain from `fromHeight` on, cut after `countMax` or when `bytesMax` is exceeded. */
@@ -234,7 +267,7 @@ export class ChainReader {
     return this.reads.get(STATE, key, 'a state entry', (value) => value);
   }
 
-  private async head(height: Height): Promise<StoredHead | undefined> {
+  private async readHead(height: Height): Promise<StoredHead | undefined> {
     const found = await this.reads.get(BLOCKS, height, `block ${height}`, decodeBlockHead);
     if (found === undefined || this.chain === BEACON) return undefined;
     const head = detached(this.hasher, found.header, found.certificate, found.wallMs);
@@ -245,6 +278,16 @@ export class ChainReader {
   private keepHead(head: StoredHead): void {
     this.heads.set(head.header.height, head);
     if (this.heads.size > HEADS_KEPT) this.heads.delete(this.heads.keys().next().value!);
+  }
+
+  private keepEvents(events: StoredEvents): void {
+    this.events.set(events.height, events);
+    this.eventBytes += events.events.length;
+    for (const [height, oldest] of this.events) {
+      if (this.events.size <= EVENT_BLOCKS_KEPT && this.eventBytes <= EVENT_BYTES_KEPT) return;
+      this.events.delete(height);
+      this.eventBytes -= oldest.events.length;
+    }
   }
 
   private metaHead(name: string): Promise<HeadRecord | undefined> {

@@ -5,7 +5,7 @@ import { createCrypto } from '../../src/crypto/create-crypto.ts';
 import { nodeLabel } from '../../src/network/names.ts';
 import type { NodeName } from '../../src/ports.ts';
 import { SimCluster, type SimClusterHooks } from '../../src/sim/cluster.ts';
-import { SimWorld } from '../../src/sim/world.ts';
+import { SimWorld, type SimWorldFaults } from '../../src/sim/world.ts';
 
 /** A funded account of a test network. */
 export interface TestAccount {
@@ -14,7 +14,8 @@ export interface TestAccount {
   readonly home: ShardId;
 }
 
-const BALANCE = 10n ** 24n;
+/** Wei of each funded account. */
+export const BALANCE = 10n ** 24n;
 
 /** Keys, genesis and accounts of a test network. Cheap signatures throughout, unless `real` is set. */
 export interface TestNetwork {
@@ -67,10 +68,13 @@ export async function testNetwork(options: { shards: number; accounts: number; r
   return { crypto, genesis: parseGenesis(JSON.stringify(json)), accounts, supply: BALANCE * BigInt(options.accounts) };
 }
 
+/** Virtual time at which test networks start. */
+export const START_MS = 1_767_225_700_000;
+
 /** A simulated cluster of a test network. */
-export function testCluster(network: TestNetwork, seed: number, hooks: SimClusterHooks = {}): SimCluster {
+export function testCluster(network: TestNetwork, seed: number, hooks: SimClusterHooks = {}, faults: SimWorldFaults = {}): SimCluster {
   const { crypto, genesis } = network;
-  const world = new SimWorld({ seed, startMs: 1_767_225_700_000 });
+  const world = new SimWorld({ seed, startMs: START_MS }, faults);
   return new SimCluster({ genesis, secretKey: (name) => testSecret(crypto, name) }, { world, crypto }, hooks);
 }
 

@@ -1,5 +1,21 @@
-import { BEACON, beaconHash, type BeaconBlock, checkBeaconBlock, type Crypto, equalBytes, type Hash32, ignore, reject, type Verdict } from '@shardlab/crosslink';
+import {
+  assignmentHash,
+  BEACON,
+  beaconHash,
+  type BeaconBlock,
+  bytesKey,
+  checkBeaconBlock,
+  type Crypto,
+  encodeHeader,
+  equalBytes,
+  type Hash32,
+  ignore,
+  reject,
+  type Verdict,
+} from '@shardlab/crosslink';
 import type { Epochs } from '../exchange/epochs.ts';
+import type { HeaderCheck } from '../exchange/header-check.ts';
+import { beginsEpoch } from './epoch-schedule.ts';
 
 /** The beacon chain's tip as one node has verified it. */
 export interface BeaconTip {
@@ -7,25 +23,37 @@ export interface BeaconTip {
   readonly hash: Hash32;
 }
 
-/** Follows the beacon chain: takes blocks in order, verified, and adopts the epochs that they bring. */
+/** What a follower knows from the genesis. */
+export interface FollowerOptions {
+  readonly genesisHash: Hash32;
+  readonly chainId: number;
+  readonly genesisValidators: readonly Uint8Array[];
+  /** Beacon blocks in one epoch. */
+  readonly epochLength: number;
+}
+
+/** What a follower checks with. */
+export interface FollowerModules {
+  readonly crypto: Crypto;
+  readonly epochs: Epochs;
+  readonly headers: HeaderCheck;
+}
+
+/** What became of a block: `taken` = it is the next one, verified, and the tip now. */
+export type FollowerOutcome = { readonly kind: 'taken'; readonly hash: Hash32 } | { readonly kind: 'refused'; readonly verdict: Verdict };
+
+/**
+ * Follows the beacon chain: takes blocks in order, verified, and adopts the epochs that they bring. The header does not commit to the epoch certificate and to
+ * the crosslinks' certificates that stand beside it, so both are checked here: a relay could have left them out or changed them.
+ */
 export class BeaconFollower {
-  private readonly crypto: Crypto;
-  private readonly genesisHash: Hash32;
-  private readonly chainId: number;
-  private readonly genesisValidators: readonly Uint8Array[];
-  private readonly epochs: Epochs;
+  private readonly options: FollowerOptions;
+  private readonly modules: FollowerModules;
   private current: BeaconTip | undefined;
 
-  constructor(
-    options: { readonly genesisHash: Hash32; readonly chainId: number; readonly genesisValidators: readonly Uint8Array[] },
-    modules: { readonly crypto: Crypto; readonly epochs: Epochs },
-    tip: BeaconTip | undefined,
-  ) {
-    this.crypto = modules.crypto;
-    this.epochs = modules.epochs;
-    this.genesisHash = options.genesisHash;
-    this.chainId = options.chainId;
-    this.genesisValidators = options.genesisValidators;
+  constructor(options: FollowerOptions, modules: FollowerModules, tip: BeaconTip | undefined) {
+    this.options = options;
+    this.modules = modules;
     this.current = tip;
   }
 
@@ -38,20 +66,49 @@ export class BeaconFollower {
     return (this.current?.height ?? 0) + 1;
   }
 
-  /** Judges a block. `taken` = it is the next one, verified, and the tip now. */
-  offer(block: BeaconBlock): { readonly kind: 'taken'; readonly hash: Hash32 } | { readonly kind: 'refused'; readonly verdict: Verdict } {
-    const { header, epochCertificate } = block;
-    if (header.height < this.next) return { kind: 'refused', verdict: ignore('beacon-known') };
-    if (header.height > this.next) return { kind: 'refused', verdict: ignore('beacon-gap') };
-    if (header.chainId !== this.chainId) return { kind: 'refused', verdict: reject('beacon-foreign') };
-    if (this.current !== undefined && !equalBytes(header.parentHash, this.current.hash)) return { kind: 'refused', verdict: reject('beacon-parent') };
-    const validators = this.epochs.validators(BEACON, header.epoch) ?? this.genesisValidators;
-    const wrong = checkBeaconBlock(this.crypto, this.genesisHash, validators, block);
+  /** Judges a block, and takes it if it is the next one. */
+  offer(block: BeaconBlock): FollowerOutcome {
+    const { crypto, epochs } = this.modules;
+    const verdict = this.judge(block);
+    if (verdict !== undefined) return { kind: 'refused', verdict };
+    const wrong = block.epochCertificate === undefined ? undefined : epochs.add(block.epochCertificate);
     if (wrong !== undefined) return { kind: 'refused', verdict: reject(wrong) };
-    const badEpoch = epochCertificate === undefined ? undefined : this.epochs.add(epochCertificate);
-    if (badEpoch !== undefined) return { kind: 'refused', verdict: reject(badEpoch) };
-    const hash = beaconHash(this.crypto, header);
-    this.current = { height: header.height, hash };
+    const hash = beaconHash(crypto, block.header);
+    this.current = { height: block.header.height, hash };
     return { kind: 'taken', hash };
+  }
+
+  private judge(block: BeaconBlock): Verdict | undefined {
+    const { header } = block;
+    const { crypto, epochs } = this.modules;
+    const { genesisHash, chainId, genesisValidators } = this.options;
+    if (header.height < this.next) return ignore('beacon-known');
+    if (header.height > this.next) return ignore('beacon-gap');
+    if (header.chainId !== chainId) return reject('beacon-foreign');
+    if (this.current !== undefined && !equalBytes(header.parentHash, this.current.hash)) return reject('beacon-parent');
+    const wrongEpoch = this.checkEpoch(block);
+    if (wrongEpoch !== undefined) return reject(wrongEpoch);
+    const wrong = checkBeaconBlock(crypto, genesisHash, epochs.latest?.assignment.beaconValidators ?? genesisValidators, block);
+    return wrong === undefined ? this.checkCrosslinks(block) : reject(wrong);
+  }
+
+  /** A block is of the latest epoch, and brings the next one's certificate exactly where the schedule says so. */
+  private checkEpoch({ header, epochCertificate }: BeaconBlock): string | undefined {
+    const { latest } = this.modules.epochs;
+    if ((epochCertificate !== undefined) !== beginsEpoch(header.height, this.options.epochLength)) return 'beacon-epoch-certificate';
+    if (latest !== undefined && epochCertificate !== undefined && epochCertificate.assignment.epoch !== latest.assignment.epoch + 1) return 'epoch-gap';
+    // The first block is of the epoch whose certificate it brings itself.
+    const epoch = latest?.assignment ?? epochCertificate?.assignment;
+    if (epoch === undefined || header.epoch !== epoch.epoch) return 'beacon-epoch';
+    return equalBytes(header.epochCertificateHash, assignmentHash(this.modules.crypto, epoch)) ? undefined : 'beacon-epoch';
+  }
+
+  private checkCrosslinks(block: BeaconBlock): Verdict | undefined {
+    const { crypto, headers } = this.modules;
+    for (const { header, certificate } of block.crosslinks) {
+      const verdict = headers.check(header, certificate, bytesKey(crypto.sha256(encodeHeader(header))));
+      if (verdict !== undefined) return verdict;
+    }
+    return undefined;
   }
 }

@@ -7,6 +7,7 @@ import {
   type EpochAssignment,
   type EpochCertificate,
   type Hash32,
+  ShardlabError,
   type ShardId,
 } from '@shardlab/crosslink';
 
@@ -41,6 +42,15 @@ export class Epochs {
 
   get(epoch: number): KnownEpoch | undefined {
     return this.known.get(epoch);
+  }
+
+  /** Takes what a database holds: all certificates in order, from epoch 0. Throws `epoch/damaged`: nobody but this node itself has stored them. */
+  restore(certificates: readonly EpochCertificate[]): void {
+    for (const certificate of certificates) {
+      const wrong = this.add(certificate);
+      const { epoch } = certificate.assignment;
+      if (wrong !== undefined) throw new ShardlabError('epoch/damaged', `the stored certificate of epoch ${epoch} does not hold: ${wrong}`, { epoch });
+    }
   }
 
   /** Takes the next epoch's certificate. `undefined` = taken, or known already; else a stable reason. */

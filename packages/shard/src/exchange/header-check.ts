@@ -1,4 +1,17 @@
-import { checkHeaderCertificate, type Crypto, equalBytes, type Hash32, ignore, type QuorumCertificate, reject, type ShardHeader, type Verdict } from '@shardlab/crosslink';
+import {
+  bytesKey,
+  checkHeaderCertificate,
+  type Crypto,
+  equalBytes,
+  type Hash32,
+  ignore,
+  type QuorumCertificate,
+  reject,
+  type ShardHeader,
+  type Verdict,
+  writeCertificate,
+  Writer,
+} from '@shardlab/crosslink';
 import type { Epochs } from './epochs.ts';
 
 /** Certified headers remembered, so that the chunks of one block cost one signature check. */
@@ -19,9 +32,14 @@ export class HeaderCheck {
     this.epochs = epochs;
   }
 
-  /** `undefined` = certified. An epoch that this node has not heard of yet is no fault of the sender. */
+  /**
+   * `undefined` = certified by this very certificate. `headerKey` is the `bytesKey` of the header's hash. An epoch that this node has not heard of yet is no
+   * fault of the sender.
+   */
   check(header: ShardHeader, certificate: QuorumCertificate, headerKey: string): Verdict | undefined {
-    if (this.good.has(headerKey)) return undefined;
+    // A good header with another certificate is another claim: certificates are stored and handed on.
+    const key = headerKey + this.fingerprint(certificate);
+    if (this.good.has(key)) return undefined;
     if (header.chainId !== this.chainId) return reject('header-foreign');
     const epoch = this.epochs.get(header.epoch);
     if (epoch === undefined) return ignore('epoch-unknown');
@@ -30,8 +48,14 @@ export class HeaderCheck {
     if (validators === undefined) return reject('header-shard');
     const wrong = checkHeaderCertificate(this.crypto, this.genesisHash, validators, header, certificate);
     if (wrong !== undefined) return reject(wrong);
-    this.good.set(headerKey, true);
+    this.good.set(key, true);
     if (this.good.size > REMEMBERED_MAX) this.good.delete(this.good.keys().next().value!);
     return undefined;
+  }
+
+  private fingerprint(certificate: QuorumCertificate): string {
+    const writer = new Writer(128);
+    writeCertificate(writer, certificate);
+    return bytesKey(this.crypto.sha256(writer.finish()));
   }
 }

@@ -2,6 +2,7 @@ import {
   ACCEPT,
   bytesKey,
   checkBatchProof,
+  CHUNK_BYTES_MAX,
   type Crypto,
   encodeHeader,
   type Hash32,
@@ -53,12 +54,14 @@ export class Inbox {
   private readonly crypto: Crypto;
   private readonly headers: HeaderCheck;
   private readonly sources = new Map<ShardId, Source>();
+  /** Which source is first in turn when a block can not take from all. */
+  private turn = 0;
 
   constructor(options: InboxOptions, modules: { readonly crypto: Crypto; readonly headers: HeaderCheck }, consumed: ReadonlyMap<ShardId, number>) {
     this.options = options;
     this.crypto = modules.crypto;
     this.headers = modules.headers;
-    for (const [shard, sequence] of consumed) {
+    for (const [shard, sequence] of [...consumed].sort(([a], [b]) => a - b)) {
       this.sources.set(shard, { taken: sequence, chunks: new Map(), bytes: 0, messages: 0, announced: sequence });
     }
   }
@@ -76,6 +79,11 @@ export class Inbox {
     return false;
   }
 
+  /** Whether `shard` is another shard of this network. */
+  knows(shard: ShardId): boolean {
+    return this.sources.has(shard);
+  }
+
   /** Judges one batch, cheapest checks first, and keeps it if it is good and of use. */
   offer(batch: ReceiptBatch): Verdict {
     const { header, entry, firstSequence, messages } = batch;
@@ -84,7 +92,9 @@ export class Inbox {
     if (entry.destination !== this.options.shard) return reject('batch-destination');
     if (firstSequence <= source.taken || source.chunks.has(firstSequence)) return ignore('batch-known');
     const bytes = messages.reduce((sum, message) => sum + message.length, 0);
-    if (firstSequence > source.taken + this.options.windowMessages || source.bytes + bytes > this.options.windowBytes) return ignore('batch-window');
+    // The chunk that the next block waits for is always taken: otherwise a window full of later ones would never empty.
+    const full = firstSequence > source.taken + this.options.windowMessages || source.bytes + bytes > this.options.windowBytes;
+    if (full && firstSequence !== source.taken + 1) return ignore('batch-window');
     const hash = this.crypto.sha256(encodeHeader(header));
     const wrong = checkBatchProof(this.crypto, batch);
     if (wrong !== undefined) return reject(wrong);
@@ -129,32 +139,48 @@ export class Inbox {
     return next <= source.announced ? next : undefined;
   }
 
-  /** Sources that have sent something which is not here. */
+  /** Sources that have sent something which is not here and for which there is room: who should be asked. */
   incomplete(): ShardId[] {
-    return [...this.sources.keys()].filter((shard) => this.missing(shard) !== undefined).sort((a, b) => a - b);
+    const wanted: ShardId[] = [];
+    for (const [shard, source] of this.sources) {
+      const first = this.missing(shard);
+      if (first === undefined) continue;
+      const room = first <= source.taken + this.options.windowMessages && source.bytes + CHUNK_BYTES_MAX <= this.options.windowBytes;
+      if (room || first === source.taken + 1) wanted.push(shard);
+    }
+    return wanted;
   }
 
-  /** Takes what the next block consumes, in order of (source, sequence) (R7), up to `bytesMax` in all; each source gets its share. */
+  /**
+   * Takes what the next block consumes, in order of (source, sequence) (R7): up to `bytesMax` in all, and a chunk more. Sources take turns at being the first to
+   * be served.
+   */
   take(bytesMax: number): InboxSegment[] {
-    const segments: InboxSegment[] = [];
-    const shards = [...this.sources.keys()].sort((a, b) => a - b);
-    const share = Math.ceil(bytesMax / Math.max(1, shards.length));
-    for (const shard of shards) this.takeFrom(this.sources.get(shard)!, share, segments);
-    return segments;
+    const waiting = [...this.sources.values()];
+    const shareBytes = Math.ceil(bytesMax / Math.max(1, waiting.length));
+    const shareSegments = Math.max(1, Math.floor(INBOX_SEGMENTS_MAX / Math.max(1, waiting.length)));
+    const first = waiting.length === 0 ? 0 : this.turn++ % waiting.length;
+    const taken: InboxSegment[] = [];
+    let bytes = 0;
+    for (let at = 0; at < waiting.length && bytes < bytesMax; at++) {
+      bytes += this.takeFrom(waiting[(first + at) % waiting.length]!, shareBytes, shareSegments, taken);
+    }
+    return taken.sort((a, b) => a.source - b.source || a.firstSequence - b.firstSequence);
   }
 
-  private takeFrom(source: Source, bytesMax: number, segments: InboxSegment[]): void {
+  private takeFrom(source: Source, bytesMax: number, segmentsMax: number, taken: InboxSegment[]): number {
     let bytes = 0;
-    while (bytes < bytesMax && segments.length < INBOX_SEGMENTS_MAX) {
+    for (let count = 0; count < segmentsMax && bytes < bytesMax; count++) {
       const first = source.taken + 1;
       const chunk = source.chunks.get(first);
-      if (chunk === undefined) return;
+      if (chunk === undefined) break;
       source.chunks.delete(first);
       source.taken = first + chunk.segment.messages.length - 1;
       source.bytes -= chunk.bytes;
       source.messages -= chunk.segment.messages.length;
       bytes += chunk.bytes;
-      segments.push(chunk.segment);
+      taken.push(chunk.segment);
     }
+    return bytes;
   }
 }

@@ -35,8 +35,14 @@ export class Outbox {
   /** Entries for `destination` that reach to `sequence` or beyond, in order, at most `max`. */
   from(destination: ShardId, sequence: number, max: number): readonly OutboxEntry[] {
     const list = this.entries.get(destination) ?? [];
-    const first = list.findIndex((entry) => entry.lastSequence >= sequence);
-    return first < 0 ? [] : list.slice(first, first + max);
+    let low = 0;
+    let high = list.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (list[middle]!.lastSequence >= sequence) high = middle;
+      else low = middle + 1;
+    }
+    return list.slice(low, low + max);
   }
 
   /** Drops what `destination` has consumed up to `sequence`; returns what was dropped, for the database. */

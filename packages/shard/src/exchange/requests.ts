@@ -17,7 +17,7 @@ export class Requests {
     return this.next++;
   }
 
-  /** The effect that asks; `undefined` while the same question to the same chain is open. */
+  /** The effect that asks; `undefined` while a question of this kind to this chain is open. */
   ask(to: ShardId, request: WireRequest): Effect | undefined {
     const key = `${request.kind}/${to}`;
     if (this.busy.has(key)) return undefined;

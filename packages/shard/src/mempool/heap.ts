@@ -1,6 +1,6 @@
 /** A binary heap over a total order: `before(a, b)` is whether `a` comes out first. */
 export class Heap<T> {
-  private readonly items: T[] = [];
+  private items: T[] = [];
   private readonly before: (a: T, b: T) => boolean;
 
   constructor(before: (a: T, b: T) => boolean) {
@@ -45,5 +45,12 @@ export class Heap<T> {
     }
     items[at] = last;
     return top;
+  }
+
+  /** Keeps only the items that `keep` is true of. */
+  retain(keep: (item: T) => boolean): void {
+    const kept = this.items.filter(keep);
+    this.items = [];
+    for (const item of kept) this.push(item);
   }
 }

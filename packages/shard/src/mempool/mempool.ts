@@ -1,7 +1,8 @@
 import type { AccountReader } from '../state/shard-state.ts';
 import type { PoolTransaction } from '../transaction/types.ts';
 import { type Rejection, rejection } from './admission.ts';
-import { Heap } from './heap.ts';
+import { Candidates } from './candidates.ts';
+import { costOf, type Pooled, SenderQueue } from './sender-queue.ts';
 
 /** Bounds of a pool. */
 export interface MempoolOptions {
@@ -16,26 +17,13 @@ export const DEFAULT_MEMPOOL: MempoolOptions = { capacity: 65_536, nonceAheadMax
 
 /** go-ethereum's price bump: a replacement pays at least 10 % more, in both caps. */
 const BUMP_PERCENT = 10n;
-
-interface Pooled {
-  readonly tx: PoolTransaction;
-  readonly arrival: number;
-}
-
-interface SenderQueue {
-  readonly byNonce: Map<number, Pooled>;
-  /** Nonce of the next transaction to be taken into a block. */
-  next: number;
-  /** Most wei that all of them can cost together. */
-  cost: bigint;
-}
-
-function costOf(tx: PoolTransaction): bigint {
-  return tx.value + BigInt(tx.gasLimit) * tx.maxFeePerGas;
-}
+/** One in so many places of the pool may hold a transaction behind a gap in its sender's nonces, which may never run. */
+const GAPPED_SHARE = 4;
+/** One in so many gas units of a block may go to transactions that were blocked before. */
+const BLOCKED_SHARE = 4;
 
 /**
- * The bounded pool of one shard: one queue of nonces a sender, and a heap of their heads by tip, then arrival. Not durable: a client resubmits until it has
+ * The bounded pool of one shard: one queue of nonces a sender, and the queues' heads by tip, then arrival. Not durable: a client resubmits until it has
  * a receipt.
  */
 export class Mempool {
@@ -43,12 +31,11 @@ export class Mempool {
   private readonly accounts: AccountReader;
   private readonly bySender = new Map<string, SenderQueue>();
   private readonly byHash = new Map<string, PoolTransaction>();
-  private readonly heads = new Heap<Pooled>((a, b) =>
-    a.tx.maxPriorityFeePerGas === b.tx.maxPriorityFeePerGas ? a.arrival < b.arrival : a.tx.maxPriorityFeePerGas > b.tx.maxPriorityFeePerGas,
-  );
+  private readonly candidates = new Candidates((pooled) => this.isHead(pooled));
   private arrivals = 0;
+  private gapped = 0;
   /** Transactions that are in a block under execution. */
-  private taken = new Set<string>();
+  private taken = new Map<string, PoolTransaction>();
 
   constructor(options: MempoolOptions, accounts: AccountReader) {
     this.options = options;
@@ -63,20 +50,24 @@ export class Mempool {
     return this.options.capacity;
   }
 
-  /** Whether some transaction could be taken now. */
+  /** Whether there is a transaction that the next block can take, and no reason is known why it would not. */
   get ready(): boolean {
-    for (;;) {
-      const head = this.heads.peek();
-      if (head === undefined) return false;
-      if (this.isHead(head)) return true;
-      this.heads.pop();
-    }
+    return this.candidates.ready;
   }
 
-  /** Whether a heap entry is still its sender's next transaction: replaced, included and overtaken ones stay in the heap until they come up. */
-  private isHead(pooled: Pooled): boolean {
-    const queue = this.bySender.get(pooled.tx.senderKey);
-    return queue !== undefined && queue.next === pooled.tx.nonce && queue.byNonce.get(pooled.tx.nonce) === pooled;
+  /** The base fee (wei per gas) of the next block: transactions whose cap is below it wait until it falls. */
+  setBaseFee(baseFeePerGas: bigint): void {
+    this.candidates.setBaseFee(baseFeePerGas);
+  }
+
+  /** What blocked transactions may have ended: they count as {@link ready} until they have been tried once more. */
+  retryBlocked(): void {
+    this.candidates.retryBlocked();
+  }
+
+  private isHead({ tx }: Pooled): boolean {
+    const queue = this.bySender.get(tx.senderKey);
+    return queue !== undefined && queue.next === tx.nonce && queue.get(tx.nonce)?.tx === tx;
   }
 
   get(hashKey: string): PoolTransaction | undefined {
@@ -85,45 +76,46 @@ export class Mempool {
 
   /** The sender's next nonce with what is pooled for it, without gaps. */
   pendingNonce(senderKey: string): number {
-    let nonce = this.accounts.account(senderKey)?.nonce ?? 0;
-    const queue = this.bySender.get(senderKey);
-    if (queue !== undefined) while (queue.byNonce.has(nonce)) nonce++;
-    return nonce;
+    const nonce = this.accounts.account(senderKey)?.nonce ?? 0;
+    return this.bySender.get(senderKey)?.endOfRun(nonce) ?? nonce;
   }
 
   /** Takes a transaction whose sender is known and lives here. `undefined` = it is in. */
-  add(tx: PoolTransaction, baseFeePerGas: bigint): Rejection | undefined {
+  add(tx: PoolTransaction): Rejection | undefined {
     if (this.byHash.has(tx.hashKey)) return rejection('already-known', 'already known');
     const account = this.accounts.account(tx.senderKey);
     const nonce = account?.nonce ?? 0;
+    const { nonceAheadMax } = this.options;
     if (tx.nonce < nonce) return rejection('nonce-too-low', `nonce too low: next nonce ${nonce}, tx nonce ${tx.nonce}`);
-    if (tx.nonce > nonce + this.options.nonceAheadMax) {
-      return rejection('nonce-too-high', `nonce too high: next nonce ${nonce}, tx nonce ${tx.nonce}, at most ${this.options.nonceAheadMax} ahead`);
+    if (tx.nonce > nonce + nonceAheadMax) {
+      return rejection('nonce-too-high', `nonce too high: next nonce ${nonce}, tx nonce ${tx.nonce}, at most ${nonceAheadMax} ahead`);
     }
+    const { baseFeePerGas } = this.candidates;
     if (tx.maxFeePerGas < baseFeePerGas) {
       return rejection('underpriced', `transaction underpriced: max fee per gas ${tx.maxFeePerGas}, base fee ${baseFeePerGas}`);
     }
     const queue = this.bySender.get(tx.senderKey);
-    const old = queue?.byNonce.get(tx.nonce);
+    const old = queue?.get(tx.nonce);
     const others = (queue?.cost ?? 0n) - (old === undefined ? 0n : costOf(old.tx));
     const balance = account?.balance ?? 0n;
     if (balance < others + costOf(tx)) {
       return rejection('insufficient-funds', `insufficient funds for gas * price + value: balance ${balance}, queued cost ${others}, tx cost ${costOf(tx)}`);
     }
-    if (old !== undefined) return this.replace(queue!, old, tx);
-    if (this.byHash.size >= this.options.capacity) return rejection('pool-full', 'txpool is full');
-    this.insert(tx, nonce);
-    return undefined;
+    return old === undefined ? this.insert(tx, queue ?? new SenderQueue(nonce)) : this.replace(queue!, old, tx);
   }
 
-  private insert(tx: PoolTransaction, nonce: number): void {
-    let queue = this.bySender.get(tx.senderKey);
-    if (queue === undefined) this.bySender.set(tx.senderKey, (queue = { byNonce: new Map(), next: nonce, cost: 0n }));
-    const pooled = { tx, arrival: this.arrivals++ };
-    queue.byNonce.set(tx.nonce, pooled);
-    queue.cost += costOf(tx);
+  private insert(tx: PoolTransaction, queue: SenderQueue): Rejection | undefined {
+    const { capacity } = this.options;
+    if (this.byHash.size >= capacity) return rejection('pool-full', 'txpool is full');
+    if (tx.nonce > queue.end && this.gapped >= Math.floor(capacity / GAPPED_SHARE)) {
+      return rejection('pool-full', 'txpool is full: too many transactions wait behind a nonce gap');
+    }
+    this.bySender.set(tx.senderKey, queue);
+    const pooled: Pooled = { tx, arrival: this.arrivals++, where: undefined };
+    this.changing(queue, () => queue.put(pooled));
     this.byHash.set(tx.hashKey, tx);
-    if (tx.nonce === queue.next) this.heads.push(pooled);
+    if (tx.nonce === queue.next) this.candidates.place(pooled);
+    return undefined;
   }
 
   private replace(queue: SenderQueue, old: Pooled, tx: PoolTransaction): Rejection | undefined {
@@ -132,68 +124,93 @@ export class Mempool {
     if (!better || this.taken.has(old.tx.hashKey)) return rejection('replacement-underpriced', 'replacement transaction underpriced');
     this.byHash.delete(old.tx.hashKey);
     this.byHash.set(tx.hashKey, tx);
-    queue.cost += costOf(tx) - costOf(old.tx);
-    const pooled = { tx, arrival: old.arrival };
-    queue.byNonce.set(tx.nonce, pooled);
-    if (tx.nonce === queue.next) this.heads.push(pooled);
+    const pooled: Pooled = { tx, arrival: old.arrival, where: undefined };
+    queue.put(pooled);
+    if (tx.nonce === queue.next) this.candidates.place(pooled);
+    this.candidates.compact(this.bySender.size);
     return undefined;
   }
 
+  /** Runs a change of a queue and keeps the number of gapped transactions true. */
+  private changing(queue: SenderQueue, change: () => void): void {
+    this.gapped -= queue.gapped;
+    change();
+    this.gapped += queue.gapped;
+  }
+
   /**
-   * Takes transactions for a block, best first and each sender's in order of nonce, until their gas limits reach `gasMax` or `countMax` is reached. They stay in the pool
-   * until {@link settle} says what became of them.
+   * Takes transactions for a block, best first and each sender's in order of nonce, until their intrinsic gas reaches `gasMax` or `countMax` is reached. They
+   * stay in the pool until {@link settle} says what became of them. Those that were blocked before get a share of the block, in turn, and what is left
+   * over: a shard that does not answer must not keep others' transactions out.
    */
   take(gasMax: number, countMax: number): PoolTransaction[] {
     const chosen: PoolTransaction[] = [];
     let gas = 0;
-    while (chosen.length < countMax && gas < gasMax) {
-      const head = this.heads.pop();
+    const choose = ({ tx }: Pooled): void => {
+      chosen.push(tx);
+      this.taken.set(tx.hashKey, tx);
+      gas += tx.intrinsicGas;
+      this.bySender.get(tx.senderKey)!.next++;
+    };
+    const blocked = this.candidates.takeBlocked();
+    let at = 0;
+    // What follows a blocked transaction waits with it, whether it runs this time or not.
+    const chooseBlocked = (gasLimit: number, countLimit: number): void => {
+      while (at < blocked.length && gas < gasLimit && chosen.length < countLimit) choose(blocked[at++]!);
+    };
+    chooseBlocked(gasMax / BLOCKED_SHARE, Math.ceil(countMax / BLOCKED_SHARE));
+    while (gas < gasMax && chosen.length < countMax) {
+      const head = this.candidates.pop();
       if (head === undefined) break;
-      if (!this.isHead(head)) continue;
+      choose(head);
       const queue = this.bySender.get(head.tx.senderKey)!;
-      chosen.push(head.tx);
-      this.taken.add(head.tx.hashKey);
-      gas += head.tx.intrinsicGas;
-      queue.next++;
-      const following = queue.byNonce.get(queue.next);
-      if (following !== undefined) this.heads.push(following);
+      const following = queue.get(queue.next);
+      if (following !== undefined) this.candidates.place(following);
     }
+    chooseBlocked(gasMax, countMax);
+    this.candidates.putBackBlocked(blocked.slice(at));
     return chosen;
   }
 
-  /** After a block: `included` and `dropped` leave the pool, everything else that was taken is a candidate again. */
-  settle(included: readonly PoolTransaction[], dropped: readonly PoolTransaction[], later: readonly PoolTransaction[]): void {
-    this.taken.clear();
+  /**
+   * After a block: `included` and `dropped` leave the pool, everything else that was taken is a candidate again. `blocked` are those of it that wait for a
+   * lock or for a budget of their pair of shards: they do not count as {@link ready}.
+   */
+  settle(
+    included: readonly PoolTransaction[],
+    dropped: readonly PoolTransaction[],
+    later: readonly PoolTransaction[],
+    blocked: readonly PoolTransaction[] = [],
+  ): void {
     const senders = new Set<string>();
-    for (const tx of [...included, ...dropped]) {
-      this.remove(tx);
-      senders.add(tx.senderKey);
-    }
-    for (const tx of later) senders.add(tx.senderKey);
-    for (const sender of senders) this.rewind(sender);
+    for (const tx of this.taken.values()) senders.add(tx.senderKey);
+    this.taken = new Map();
+    for (const list of [included, dropped, later, blocked]) for (const tx of list) senders.add(tx.senderKey);
+    for (const tx of included) this.remove(tx);
+    for (const tx of dropped) this.remove(tx);
+    const held = new Set(blocked.map((tx) => tx.hashKey));
+    for (const sender of senders) this.rewind(sender, held);
+    this.candidates.compact(this.bySender.size);
   }
 
   private remove(tx: PoolTransaction): void {
     const queue = this.bySender.get(tx.senderKey);
-    if (queue?.byNonce.get(tx.nonce)?.tx !== tx) return;
-    queue.byNonce.delete(tx.nonce);
-    queue.cost -= costOf(tx);
+    if (queue?.get(tx.nonce)?.tx !== tx) return;
+    this.changing(queue, () => queue.remove(tx.nonce));
     this.byHash.delete(tx.hashKey);
   }
 
   /** Sets a sender's queue to its account's nonce: what is below it can never run, what is at it is the head. */
-  private rewind(senderKey: string): void {
+  private rewind(senderKey: string, held: ReadonlySet<string>): void {
     const queue = this.bySender.get(senderKey);
     if (queue === undefined) return;
     const nonce = this.accounts.account(senderKey)?.nonce ?? 0;
-    for (let stale = Math.min(queue.next, nonce) - 1; queue.byNonce.has(stale); stale--) this.remove(queue.byNonce.get(stale)!.tx);
-    for (let stale = queue.next; stale < nonce; stale++) {
-      const pooled = queue.byNonce.get(stale);
-      if (pooled !== undefined) this.remove(pooled.tx);
-    }
-    queue.next = nonce;
-    const head = queue.byNonce.get(nonce);
-    if (head !== undefined) this.heads.push(head);
-    else if (queue.byNonce.size === 0) this.bySender.delete(senderKey);
+    this.changing(queue, () => {
+      for (const { tx } of queue.rewind(nonce)) this.byHash.delete(tx.hashKey);
+    });
+    const head = queue.get(nonce);
+    if (head !== undefined && held.has(head.tx.hashKey)) this.candidates.block(head);
+    else if (head !== undefined) this.candidates.place(head);
+    else if (queue.size === 0) this.bySender.delete(senderKey);
   }
 }

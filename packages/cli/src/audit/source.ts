@@ -1,0 +1,134 @@
+import { ShardlabError } from '@shardlab/crosslink';
+import { badAnswer, byteListOf, bytesOf, callRpc, fieldsOf, integerOf, type RpcOptions, textOf } from './rpc.ts';
+
+/** Blocks asked for at once: the most that a node serves. */
+const PAGE_BLOCKS = 256;
+const STATE_PAGE_BYTES = 1 << 20;
+
+/** Where the network is. */
+export interface SourceOptions extends RpcOptions {
+  /** Base URL of any node. */
+  readonly rpcUrl: string;
+  /** Base URLs of nodes of single shards, asked before any other for theirs. */
+  readonly shardUrls: ReadonlyMap<number, string>;
+}
+
+/** A pinned state of one shard. */
+export interface Pin {
+  readonly shard: number;
+  readonly height: number;
+  readonly id: string;
+}
+
+/**
+ * The network as the audit sees it: JSON-RPC and nothing else. A shard is asked through the node that was named for it, then through the node at `rpcUrl`, which
+ * forwards, then through the URLs that the network gives for its nodes. The way that worked last is taken first, because pins live on one node.
+ */
+export class Source {
+  private readonly options: SourceOptions;
+  private readonly routes = new Map<number, string[]>();
+  private readonly networkRoutes: string[];
+
+  constructor(options: SourceOptions) {
+    this.options = options;
+    this.networkRoutes = [...new Set([options.rpcUrl, ...options.shardUrls.values()].map(trimmed))];
+  }
+
+  /** Throws the signal's reason when the audit was called off. */
+  checkCancelled(): void {
+    this.options.signal?.throwIfAborted();
+  }
+
+  /** Learns of a node of a shard (undefined: the beacon) that may be asked when all else fails. */
+  addNode(shard: number | undefined, url: string): void {
+    if (shard !== undefined) this.routesOf(shard).push(`${trimmed(url)}/shard/${shard}`);
+    if (!this.networkRoutes.includes(trimmed(url))) this.networkRoutes.push(trimmed(url));
+  }
+
+  private routesOf(shard: number): string[] {
+    let routes = this.routes.get(shard);
+    if (routes === undefined) {
+      const own = this.options.shardUrls.get(shard);
+      routes = [...(own === undefined ? [] : [own]), this.options.rpcUrl].map((url) => `${trimmed(url)}/shard/${shard}`);
+      this.routes.set(shard, routes);
+    }
+    return routes;
+  }
+
+  /** Calls a method of the network view. Rejects as {@link callRpc}. */
+  network(method: string, params: readonly unknown[]): Promise<unknown> {
+    return this.tryRoutes(this.networkRoutes, method, params, 'the network');
+  }
+
+  /** Calls a method of one shard's chain. Rejects as {@link callRpc}. */
+  shard(shard: number, method: string, params: readonly unknown[]): Promise<unknown> {
+    return this.tryRoutes(this.routesOf(shard), method, params, `shard ${shard}`);
+  }
+
+  private async tryRoutes(routes: string[], method: string, params: readonly unknown[], what: string): Promise<unknown> {
+    let first: ShardlabError | undefined;
+    for (const route of routes.slice()) {
+      try {
+        const result = await callRpc(route, method, params, this.options);
+        routes.splice(routes.indexOf(route), 1);
+        routes.unshift(route);
+        return result;
+      } catch (error) {
+        if (!(error instanceof ShardlabError) || error.code !== 'audit/unreachable') throw error;
+        first ??= error;
+      }
+    }
+    throw new ShardlabError('audit/unreachable', `${what} cannot be reached: ${first!.message}`, first!.data, { cause: first });
+  }
+
+  /** Encoded blocks of a shard from one height to another, both included, in order; the next page is fetched while one is worked on. */
+  async *blocks(shard: number, from: number, to: number): AsyncGenerator<Uint8Array> {
+    const page = async (at: number): Promise<Uint8Array[]> => {
+      const answer = fieldsOf(await this.shard(shard, 'shard_getBlocks', [at, Math.min(PAGE_BLOCKS, to - at + 1)]), 'shard_getBlocks');
+      const blocks = byteListOf(answer, 'blocks', 'shard_getBlocks');
+      if (blocks.length === 0 || at + blocks.length > to + 1) throw badAnswer('shard_getBlocks', `has ${blocks.length} blocks from ${at} of shard ${shard} on`);
+      return blocks;
+    };
+    let next = from <= to ? page(from) : undefined;
+    for (let at = from; next !== undefined; ) {
+      const blocks = await next;
+      at += blocks.length;
+      next = at <= to ? page(at) : undefined;
+      // Whoever stops reading must not be told of an error that nobody waits for.
+      next?.catch(() => undefined);
+      yield* blocks;
+    }
+  }
+
+  /** Encoded beacon blocks from a height on; empty when there are no more. */
+  async beaconBlocks(from: number): Promise<Uint8Array[]> {
+    const answer = await this.network('shard_getBeaconBlocks', [from, PAGE_BLOCKS]);
+    return byteListOf(fieldsOf(answer, 'shard_getBeaconBlocks'), 'blocks', 'shard_getBeaconBlocks');
+  }
+
+  /** Pins the state of a height, to be read page by page. */
+  async pin(shard: number, height: number): Promise<Pin> {
+    const answer = fieldsOf(await this.shard(shard, 'shard_pinState', [height]), 'shard_pinState');
+    if (integerOf(answer, 'height', 'shard_pinState') !== height) throw badAnswer('shard_pinState', `is about another height than ${height}`);
+    return { shard, height, id: textOf(answer, 'pin', 'shard_pinState') };
+  }
+
+  /** The flat entries of a pinned state, page by page: u16 length and key, u16 length and value, back to back, keys ascending. */
+  async *state(pin: Pin): AsyncGenerator<Uint8Array> {
+    for (let cursor: unknown = null; ; ) {
+      const answer = fieldsOf(await this.shard(pin.shard, 'shard_readState', [pin.id, cursor, STATE_PAGE_BYTES]), 'shard_readState');
+      yield bytesOf(answer['entries'], 'shard_readState');
+      if (answer['next'] === null) return;
+      cursor = textOf(answer, 'next', 'shard_readState');
+    }
+  }
+
+  /** Lets a pin go. */
+  async unpin(pin: Pin): Promise<void> {
+    await this.shard(pin.shard, 'shard_unpinState', [pin.id]);
+  }
+}
+
+function trimmed(url: string): string {
+  return url.replace(/\/+$/, '');
+}

@@ -1,0 +1,59 @@
+import { bytesKey, invariant, type TxHash } from '@shardlab/crosslink';
+import { recoverSender } from '@shardlab/shard';
+import type { ChainReader, StoredBlock } from '../../storage/chain-store-reader.ts';
+import { damagedChain } from '../../storage/chain-store-read.ts';
+import { data } from '../format.ts';
+import type { NodeHandle } from '../node-handle.ts';
+import { type JsonObject, receiptJson, transactionJson } from '../transaction-json.ts';
+
+/** What one shard knows of a transaction, as its own view shows it. */
+export interface FoundTransaction {
+  readonly transaction: JsonObject;
+  /** null until it is listed. */
+  readonly receipt: JsonObject | null;
+  /** How many transactions the shard had listed before it, from genesis; null until it is listed. */
+  readonly position: number | null;
+}
+
+/** Receipt `index` of a block, with its transaction. */
+export async function listedTransaction(chain: ChainReader, stored: StoredBlock, index: number): Promise<FoundTransaction> {
+  const { header, receipts } = stored.block;
+  const receipt = receipts[index];
+  invariant(receipt !== undefined, 'no such receipt', { index });
+  const raw = await rawAt(chain, receipt.bodyHeight, receipt.bodyIndex);
+  const { height, shard } = header;
+  const place = { blockHash: data(stored.hash), blockNumber: height, transactionIndex: index, shard, shardHeight: height };
+  return {
+    transaction: transactionJson(raw, receipt.txHash, receipt.from, place, receipt.effectiveGasPrice),
+    receipt: receiptJson(receipt, place),
+    position: header.totals.transactions - receipts.length + index,
+  };
+}
+
+async function rawAt(chain: ChainReader, height: number, index: number): Promise<Uint8Array> {
+  const raw = (await chain.block(height))?.block.body.transactions[index];
+  if (raw === undefined) throw damagedChain(`transaction ${index} of block ${height} is missing`, { height, index });
+  return raw;
+}
+
+/** Looks for a transaction on this node's shard: listed, open across shards, or pooled. */
+export async function findTransaction(handle: NodeHandle, hash: TxHash): Promise<FoundTransaction | null> {
+  const { chain, crypto, shard } = handle;
+  // The pool first: what leaves it while the store is read is in the store by then.
+  const pooled = shard?.pooled(bytesKey(hash));
+  const place = await chain.place(hash);
+  if (place?.listed !== undefined) {
+    const stored = await chain.block(place.listed.height);
+    if (stored === undefined) throw damagedChain(`block ${place.listed.height} is missing`, { height: place.listed.height });
+    return listedTransaction(chain, stored, place.listed.index);
+  }
+  if (place !== undefined) {
+    const raw = await rawAt(chain, place.bodyHeight, place.bodyIndex);
+    return pending(raw, hash, recoverSender(raw, crypto));
+  }
+  return pooled === undefined ? null : pending(pooled.raw, hash, pooled.sender);
+}
+
+function pending(raw: Uint8Array, hash: TxHash, from: Uint8Array): FoundTransaction {
+  return { transaction: transactionJson(raw, hash, from, undefined, undefined), receipt: null, position: null };
+}

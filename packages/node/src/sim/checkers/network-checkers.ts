@@ -1,0 +1,74 @@
+import { AssignmentTable, BEACON, type Crypto, equalBytes, type Genesis, genesisHash, type Hash32, type ShardId } from '@shardlab/crosslink';
+import type { PersistRecord } from '@shardlab/shard';
+import { nodeLabel } from '../../network/names.ts';
+import type { NodeName } from '../../ports.ts';
+import { AtomicityChecker } from './atomicity-checker.ts';
+import { BeaconChecker } from './beacon-checker.ts';
+import { ChainChecker } from './chain-checker.ts';
+import { SequenceChecker } from './sequence-checker.ts';
+import { StateChecker } from './state-checker.ts';
+import { SupplyChecker } from './supply-checker.ts';
+import { type BlockChecker, Violations } from './violations.ts';
+
+/**
+ * All checkers of one network. They see what nodes store, in the order in which it becomes durable, and nothing else: {@link observe} is the simulated cluster's
+ * hook `stored`. Of the project they use crosslink's codecs and verifiers alone.
+ */
+export class NetworkCheckers {
+  readonly violations = new Violations();
+  readonly chain: ChainChecker;
+  readonly state: StateChecker;
+  readonly supply: SupplyChecker;
+  readonly sequences: SequenceChecker;
+  readonly atomicity: AtomicityChecker;
+  readonly beacon: BeaconChecker;
+  private readonly all: readonly BlockChecker[];
+
+  constructor(options: { readonly genesis: Genesis }, modules: { readonly crypto: Crypto }) {
+    const { genesis } = options;
+    const { crypto } = modules;
+    const { violations } = this;
+    const network = { genesis, genesisHash: genesisHash(crypto, genesis) };
+    const shared = { crypto, hasher: crypto, violations };
+    this.chain = new ChainChecker(network, shared);
+    this.state = new StateChecker({ genesis }, shared);
+    this.supply = new SupplyChecker({ genesis, genesisHeld: genesisHeld(crypto, genesis) }, shared);
+    this.sequences = new SequenceChecker(shared);
+    this.atomicity = new AtomicityChecker(shared);
+    this.beacon = new BeaconChecker(network, shared);
+    this.all = [this.chain, this.state, this.supply, this.sequences, this.atomicity, this.beacon];
+  }
+
+  /** A node has stored a record. */
+  observe(node: NodeName, record: PersistRecord): void {
+    if (record.kind === 'shard-block') {
+      if (record.block.header.shard !== node.chain) this.violations.add('nodes', `${nodeLabel(node)} stores a block of shard ${record.block.header.shard}`);
+      for (const checker of this.all) checker.block(record);
+    } else if (node.chain === BEACON) this.beacon.own(record.block, record.hash);
+    else this.beacon.follower(nodeLabel(node), record.block, record.hash);
+  }
+
+  /** What a node says its final block is must be the last one that it has stored. */
+  finalHead(shard: ShardId, height: number, hash: Hash32): void {
+    const stored = this.chain.tip(shard);
+    if (height === 0 && stored === undefined) return;
+    if (stored === undefined || !equalBytes(stored, hash)) this.violations.add('nodes', `shard ${shard} calls block ${height} final, which it has not stored last`);
+  }
+
+  /** Whether no transaction is open and no message on its way. */
+  get quiet(): boolean {
+    return this.atomicity.openCount === 0 && this.sequences.underway === 0;
+  }
+
+  /** Nothing is under way any more, so nothing may be left over. */
+  atRest(): void {
+    for (const checker of this.all) checker.atRest();
+  }
+}
+
+function genesisHeld(crypto: Crypto, genesis: Genesis): bigint[] {
+  const table = new AssignmentTable(crypto, { shards: genesis.shards, overrides: [] });
+  const held = new Array<bigint>(genesis.shards).fill(0n);
+  for (const { address, balance } of genesis.allocation) held[table.shardOf(address)]! += balance;
+  return held;
+}

@@ -1,0 +1,62 @@
+import { ACCEPT, BEACON, decodeBeaconBlock, type Height, type ShardId, type Verdict } from '@shardlab/crosslink';
+import type { BeaconFollower } from '../beacon/follower.ts';
+import type { Epochs } from '../exchange/epochs.ts';
+import type { Requests } from '../exchange/requests.ts';
+import type { StepContext } from '../step-context.ts';
+
+/** Without any epoch a node can do nothing: it asks this often. */
+const FIRST_EPOCH_POLL_MS = 250;
+
+/** What following the beacon works with. */
+export interface BeaconLinkModules {
+  readonly step: StepContext;
+  readonly requests: Requests;
+  readonly follower: BeaconFollower;
+  readonly epochs: Epochs;
+}
+
+/**
+ * Follows the beacon chain by gossip and by asking, and has each block stored. An epoch is used at once: the store commits in order of call, so that no block
+ * which rests on it is stored before it.
+ */
+export class BeaconLink {
+  private readonly pollMs: number;
+  private readonly modules: BeaconLinkModules;
+
+  /** `pollMs`: how often the beacon is asked in case that gossip was lost. */
+  constructor(pollMs: number, modules: BeaconLinkModules) {
+    this.pollMs = pollMs;
+    this.modules = modules;
+  }
+
+  /** Asks the beacon for its next blocks, and keeps the timer `follow` going. */
+  follow(): void {
+    const { epochs, step } = this.modules;
+    this.ask(BEACON);
+    step.push({ kind: 'set-timer', timer: 'follow', delayMs: epochs.latest === undefined ? FIRST_EPOCH_POLL_MS : this.pollMs });
+  }
+
+  /** Asks a chain's node, the beacon's or a follower, for the beacon blocks that come next. */
+  ask(from: ShardId): void {
+    const { requests, follower, step } = this.modules;
+    const effect = requests.ask(from, { kind: 'beacon-blocks', fromHeight: follower.next as Height });
+    if (effect !== undefined) step.push(effect);
+  }
+
+  /** Judges an encoded beacon block, and takes it if it is the next one. Throws `DecodeError`. */
+  take(data: Uint8Array): Verdict {
+    const { requests, follower, epochs, step } = this.modules;
+    const block = decodeBeaconBlock(data.slice());
+    const known = epochs.latest?.assignment.epoch;
+    const outcome = follower.offer(block);
+    if (outcome.kind === 'refused') {
+      if (outcome.verdict.kind === 'ignore' && outcome.verdict.reason === 'beacon-gap') this.ask(BEACON);
+      return outcome.verdict;
+    }
+    // Nothing waits for this write: what rests on it is written after it.
+    step.push({ kind: 'persist', request: requests.number(), record: { kind: 'beacon-block', block, hash: outcome.hash } });
+    const epoch = epochs.latest?.assignment.epoch;
+    if (epoch !== undefined && epoch !== known) step.log({ level: 'info', event: 'epoch.adopted', fields: { epoch } });
+    return ACCEPT;
+  }
+}

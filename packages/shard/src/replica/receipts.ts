@@ -1,0 +1,149 @@
+import {
+  ACCEPT,
+  bytesKey,
+  type Crypto,
+  decodeAnnouncement,
+  decodeBatch,
+  encodeHeader,
+  equalBytes,
+  ignore,
+  pairRoot,
+  reject,
+  type ShardId,
+  type Verdict,
+} from '@shardlab/crosslink';
+import type { HeaderCheck } from '../exchange/header-check.ts';
+import type { Inbox } from '../exchange/inbox.ts';
+import type { Outbox } from '../exchange/outbox.ts';
+import type { Requests } from '../exchange/requests.ts';
+import type { StepContext } from '../step-context.ts';
+import type { ReplicaCounters } from './types.ts';
+
+/** A gap in a source's sequence is asked for after this long: gossip may still bring it. */
+const PULL_DELAY_MS = 200;
+/** A source that has not helped is asked again after at most this long. */
+const PULL_BACKOFF_MAX_MS = 3_000;
+
+/** What the exchange of receipts works with. */
+export interface ReceiptModules {
+  readonly step: StepContext;
+  readonly requests: Requests;
+  readonly counters: ReplicaCounters;
+  readonly crypto: Crypto;
+  readonly headers: HeaderCheck;
+  readonly inbox: Inbox;
+  readonly outbox: Outbox;
+  /** Whoever knows an epoch that this node does not, can show it, even if the beacon is gone. */
+  readonly askEpochs: (from: ShardId) => void;
+}
+
+interface Backoff {
+  readonly failures: number;
+  readonly untilMs: number;
+}
+
+/** Receives other shards' receipt batches and announcements, and pulls what gossip has lost (R14). */
+export class Receipts {
+  private readonly shard: ShardId;
+  private readonly modules: ReceiptModules;
+  /** Heights that were announced, by shard. */
+  private readonly announced = new Map<ShardId, number>();
+  private readonly backoffs = new Map<ShardId, Backoff>();
+  private readonly consumedEntries: { readonly destination: ShardId; readonly firstSequence: number }[] = [];
+  private pullArmed = false;
+
+  constructor(shard: ShardId, modules: ReceiptModules) {
+    this.shard = shard;
+    this.modules = modules;
+  }
+
+  /** See `ProductionModules.takeConsumed`. */
+  takeConsumed(): { readonly destination: ShardId; readonly firstSequence: number }[] {
+    return this.consumedEntries.splice(0);
+  }
+
+  /** Judges an encoded receipt batch, and keeps it if it is good. Throws `DecodeError`. */
+  takeBatch(data: Uint8Array, path: 'gossip' | 'pull'): Verdict {
+    const { inbox, counters, askEpochs } = this.modules;
+    // The bytes outlive the message that brought them: chunks wait in the inbox and are views of them.
+    const batch = decodeBatch(data.slice());
+    const verdict = inbox.offer(batch);
+    if (verdict.kind === 'accept') {
+      if (path === 'gossip') counters.batchesGossip++;
+      else counters.batchesPull++;
+    } else if (verdict.kind === 'ignore' && verdict.reason === 'epoch-unknown') {
+      askEpochs(batch.header.shard);
+    }
+    // Even a batch that was not kept may tell of a gap.
+    this.armPull();
+    return verdict;
+  }
+
+  /** Judges an encoded announcement: what its shard has sent here, and what of ours it has consumed. Throws `DecodeError`. */
+  takeAnnouncement(data: Uint8Array): Verdict {
+    const { crypto, headers, inbox, outbox } = this.modules;
+    const { header, certificate, pairs } = decodeAnnouncement(data);
+    if (header.shard === this.shard) return ignore('own');
+    if (!inbox.knows(header.shard)) return reject('header-shard');
+    if ((this.announced.get(header.shard) ?? 0) >= header.height) return ignore('announcement-old');
+    const own = pairs.find((pair) => pair.shard === this.shard);
+    if (own === undefined || !equalBytes(pairRoot(crypto, pairs), header.pairRoot)) return reject('announcement-pairs');
+    const verdict = headers.check(header, certificate, bytesKey(crypto.sha256(encodeHeader(header))));
+    if (verdict !== undefined) {
+      if (verdict.kind === 'ignore' && verdict.reason === 'epoch-unknown') this.modules.askEpochs(header.shard);
+      return verdict;
+    }
+    this.announced.set(header.shard, header.height);
+    // It lives: what failed before may work now.
+    this.backoffs.delete(header.shard);
+    inbox.announce(header.shard, own.sentSequence);
+    this.consumedEntries.push(...outbox.consumed(header.shard, own.consumedSequence));
+    this.armPull();
+    return ACCEPT;
+  }
+
+  private armPull(): void {
+    if (this.pullArmed || this.modules.inbox.incomplete().length === 0) return;
+    this.pullArmed = true;
+    this.modules.step.push({ kind: 'set-timer', timer: 'pull', delayMs: PULL_DELAY_MS });
+  }
+
+  /** The timer `pull` has fired. */
+  timer(): void {
+    this.pullArmed = false;
+    this.pull();
+  }
+
+  /** Asks for what is known to be sent and has not come; keeps the timer going while there is any. */
+  private pull(): void {
+    const { inbox, step } = this.modules;
+    for (const source of inbox.incomplete()) {
+      const backoff = this.backoffs.get(source);
+      if (backoff === undefined || backoff.untilMs <= step.nowMs) this.ask(source);
+    }
+    this.armPull();
+  }
+
+  private ask(source: ShardId): void {
+    const { inbox, requests, step } = this.modules;
+    const fromSequence = inbox.missing(source);
+    if (fromSequence === undefined) return;
+    const effect = requests.ask(source, { kind: 'batches', destination: this.shard, fromSequence });
+    if (effect === undefined) return;
+    step.push(effect);
+    step.log({ level: 'info', event: 'receipts.pull', fields: { source, fromSequence } });
+  }
+
+  /** What an answer to a pull came to: the next part is asked for at once, or the source is left alone for a while. */
+  pulled(source: ShardId, progressed: boolean): void {
+    if (progressed) {
+      this.backoffs.delete(source);
+      this.pull();
+      return;
+    }
+    const failures = (this.backoffs.get(source)?.failures ?? 0) + 1;
+    const delayMs = Math.min(PULL_BACKOFF_MAX_MS, PULL_DELAY_MS * 2 ** Math.min(failures, 8));
+    this.backoffs.set(source, { failures, untilMs: this.modules.step.nowMs + delayMs });
+    this.armPull();
+  }
+}
