@@ -1,4 +1,5 @@
-export { BeaconReplica, type BeaconOptions, type BeaconStart, type CrosslinkTip } from './beacon/beacon.ts';
+export { type BeaconOptions, BeaconReplica, type BeaconStart } from './beacon/beacon.ts';
+export { type CrosslinkTip } from './beacon/crosslink-queue.ts';
 export { BeaconFollower, type BeaconTip } from './beacon/follower.ts';
 export { SoloConsensus, type SoloOptions } from './consensus/solo.ts';
 export { type Candidate, type Consensus, type ConsensusOutput } from './consensus/types.ts';
@@ -13,6 +14,7 @@ export {
   type BlockExecutorOptions,
   genesisBlock,
   InvalidBlockError,
+  type ParentBlock,
 } from './execution/block-executor.ts';
 export { effectiveGasPrice, nextBaseFee } from './execution/fees.ts';
 export { type BlockProposal, type ExecutedBlock, type Leftover } from './execution/types.ts';

@@ -1,58 +1,22 @@
-import { type CrossShardMessage, crossShardId, type Crypto, equalBytes, type Hash32, type ShardId, type TransactionReceipt } from '@shardlab/crosslink';
-import type { Findings, Place } from './findings.ts';
+import { type CrossShardMessage, crossShardId, type Crypto, equalBytes, type Hash32, keyBytes, type ShardId, type TransactionReceipt } from '@shardlab/crosslink';
+import { type CrossShardCase, type Leg, newLeg, NEVER } from './cross-shard-case.ts';
 import { judgeTransaction } from './cross-shard-rules.ts';
+import type { Findings, Place } from './findings.ts';
 import { hashKey } from './transaction-book.ts';
 
-/** Height at which something has not happened. */
-export const NEVER = -1;
+/** Bytes of an id under which a record stands in the state. */
+const RECORD_ID_BYTES = 20;
 
-/** What one participant and its coordinator said to each other in one attempt. Heights are of the shard named; {@link NEVER} = not up to the cut. */
-export interface Leg {
-  readonly attempt: number;
-  readonly shard: number;
-  /** Wei that the Prepare asks to credit. */
-  value: bigint;
-  deadlineMs: number;
-  /** On the coordinator. */
-  preparedAt: number;
-  voteHeardAt: number;
-  votedYes: boolean;
-  decidedAt: number;
-  decidedMs: number;
-  committed: boolean;
-  decidedValue: bigint;
-  ackHeardAt: number;
-  /** On the participant. */
-  prepareHeardAt: number;
-  voteSentAt: number;
-  sentYes: boolean;
-  decisionHeardAt: number;
-  heardCommit: boolean;
-  ackSentAt: number;
-  ackedCommit: boolean;
-}
-
-/** One cross-shard transaction, as all blocks up to the cut tell it. */
-export interface CrossShardCase {
-  /** Its id, 32 bytes. */
-  readonly id: Uint8Array;
-  readonly coordinator: number;
-  readonly legs: Leg[];
-  receiptAt: number;
-  receiptStatus: 0 | 1;
-}
-
-/** Ids, by {@link hashKey} of their first 20 bytes, of the records under one shard's state root. */
+/** The records under one shard's state root, by {@link hashKey} of their 20-byte ids. */
 export interface OpenRecords {
-  readonly coordinators: ReadonlySet<string>;
-  readonly participants: ReadonlySet<string>;
+  readonly coordinators: ReadonlyMap<string, unknown>;
+  readonly participants: ReadonlyMap<string, unknown>;
 }
 
-/** Where a message was sent or consumed. */
+/** Whose block a message was sent or consumed by. */
 export interface MessagePlace {
-  /** The shard whose block it is. */
   readonly shard: number;
-  /** The other one. */
+  /** The other shard. */
   readonly peer: number;
   readonly height: number;
   readonly timestampMs: number;
@@ -76,15 +40,18 @@ export class CrossShardBook {
     return this.cases.size;
   }
 
-  private leg(id: Hash32, coordinator: number, shard: number, attempt: number): Leg {
-    const key = `${hashKey(id)}${coordinator}`;
+  private case(idBytes: Hash32, coordinator: number): CrossShardCase {
+    const id = hashKey(idBytes);
+    const key = `${id}${coordinator}`;
     let found = this.cases.get(key);
-    if (found === undefined) {
-      found = { id: id.slice(), coordinator, legs: [], receiptAt: NEVER, receiptStatus: 0 };
-      this.cases.set(key, found);
-    }
-    let leg = found.legs.find((each) => each.attempt === attempt && each.shard === shard);
-    if (leg === undefined) found.legs.push((leg = newLeg(attempt, shard)));
+    if (found === undefined) this.cases.set(key, (found = { id, hash: id, coordinator, legs: [], receiptAt: NEVER, receiptStatus: 0 }));
+    return found;
+  }
+
+  private legOf(found: CrossShardCase, attempt: number, shard: number): Leg {
+    for (const leg of found.legs) if (leg.attempt === attempt && leg.shard === shard) return leg;
+    const leg = newLeg(attempt, shard);
+    found.legs.push(leg);
     return leg;
   }
 
@@ -94,48 +61,63 @@ export class CrossShardBook {
 
   /** A block sends a message. */
   sent(at: MessagePlace, message: CrossShardMessage): void {
-    const { shard, peer, height } = at;
-    const place = { shard, height, hash: message.id };
-    const ofCoordinator = message.kind === 'prepare' || message.kind === 'decision';
-    const leg = ofCoordinator ? this.leg(message.id, shard, peer, message.attempt) : this.leg(message.id, peer, shard, message.attempt);
-    switch (message.kind) {
-      case 'prepare': {
-        this.once(leg.preparedAt, 'Prepare', place);
-        const id = crossShardId(this.crypto, this.chainId, shard as ShardId, message.txHash);
-        if (!equalBytes(id, message.id)) this.findings.add('prepare-identity', 'a Prepare whose id is not that of its transaction', place);
-        Object.assign(leg, { preparedAt: height, value: message.operation.value, deadlineMs: message.deadlineMs });
-        break;
-      }
-      case 'vote':
-        this.once(leg.voteSentAt, 'Vote', place);
-        Object.assign(leg, { voteSentAt: height, sentYes: message.answer.kind === 'yes' });
-        break;
-      case 'decision':
-        this.once(leg.decidedAt, 'Decision', place);
-        if (leg.decidedAt !== NEVER && leg.committed !== message.commit) this.findings.add('decision-mixed', 'commit and abort to the same participant', place);
-        Object.assign(leg, { decidedAt: height, decidedMs: at.timestampMs, committed: message.commit, decidedValue: message.value });
-        break;
-      case 'ack':
-        this.once(leg.ackSentAt, 'Ack', place);
-        Object.assign(leg, { ackSentAt: height, ackedCommit: message.commit });
-        break;
-    }
+    if (message.kind === 'prepare' || message.kind === 'decision') this.coordinatorSent(at, message);
+    else this.participantSent(at, message);
   }
 
-  /** A block consumes a message. Repetitions are for the sequences to tell. */
-  consumed(at: MessagePlace, message: CrossShardMessage): void {
+  private coordinatorSent(at: MessagePlace, message: CrossShardMessage & { kind: 'prepare' | 'decision' }): void {
     const { shard, peer, height } = at;
+    const found = this.case(message.id, shard);
+    const leg = this.legOf(found, message.attempt, peer);
+    const place = { shard, height, hash: message.id };
+    if (message.kind === 'prepare') {
+      this.once(leg.preparedAt, 'Prepare', place);
+      const id = crossShardId(this.crypto, this.chainId, shard as ShardId, message.txHash);
+      if (!equalBytes(id, message.id)) this.findings.add('prepare-identity', 'a Prepare whose id is not that of its transaction', place);
+      found.hash = hashKey(message.txHash);
+      leg.preparedAt = height;
+      leg.value = message.operation.value;
+      leg.deadlineMs = message.deadlineMs;
+      return;
+    }
+    this.once(leg.decidedAt, 'Decision', place);
+    if (leg.decidedAt !== NEVER && leg.committed !== message.commit) this.findings.add('decision-mixed', 'commit and abort to the same participant', place);
+    leg.decidedAt = height;
+    leg.decidedMs = at.timestampMs;
+    leg.committed = message.commit;
+    leg.decidedValue = message.value;
+  }
+
+  private participantSent({ shard, peer, height }: MessagePlace, message: CrossShardMessage & { kind: 'vote' | 'ack' }): void {
+    const leg = this.legOf(this.case(message.id, peer), message.attempt, shard);
+    const place = { shard, height, hash: message.id };
+    if (message.kind === 'vote') {
+      this.once(leg.voteSentAt, 'Vote', place);
+      leg.voteSentAt = height;
+      leg.sentYes = message.answer.kind === 'yes';
+      return;
+    }
+    this.once(leg.ackSentAt, 'Ack', place);
+    leg.ackSentAt = height;
+    leg.ackedCommit = message.commit;
+  }
+
+  /** A block consumes a message. That each is consumed once is for the sequences to tell. */
+  consumed({ shard, peer, height }: MessagePlace, message: CrossShardMessage): void {
     const ofCoordinator = message.kind === 'prepare' || message.kind === 'decision';
-    const leg = ofCoordinator ? this.leg(message.id, peer, shard, message.attempt) : this.leg(message.id, shard, peer, message.attempt);
+    const found = this.case(message.id, ofCoordinator ? peer : shard);
+    const leg = this.legOf(found, message.attempt, ofCoordinator ? shard : peer);
     switch (message.kind) {
       case 'prepare':
         leg.prepareHeardAt = height;
         break;
       case 'vote':
-        Object.assign(leg, { voteHeardAt: height, votedYes: message.answer.kind === 'yes' });
+        leg.voteHeardAt = height;
+        leg.votedYes = message.answer.kind === 'yes';
         break;
       case 'decision':
-        Object.assign(leg, { decisionHeardAt: height, heardCommit: message.commit });
+        leg.decisionHeardAt = height;
+        leg.heardCommit = message.commit;
         break;
       case 'ack':
         leg.ackHeardAt = height;
@@ -151,6 +133,7 @@ export class CrossShardBook {
       this.findings.add('receipt-disagrees', 'a cross-shard receipt of a transaction that was never prepared', { shard, height, hash: receipt.txHash });
       return;
     }
+    // A second receipt is for the transaction book to tell.
     if (found.receiptAt !== NEVER) return;
     found.receiptAt = height;
     found.receiptStatus = receipt.status;
@@ -166,8 +149,8 @@ export class CrossShardBook {
   private judgeRecords(records: readonly OpenRecords[]): void {
     const open = records.map(() => ({ coordinators: new Set<string>(), participants: new Set<string>() }));
     for (const each of this.cases.values()) {
-      const key = hashKey(each.id.subarray(0, 20));
-      if (each.receiptAt === NEVER) open[each.coordinator]?.coordinators.add(key);
+      const key = each.id.slice(0, RECORD_ID_BYTES);
+      if (each.receiptAt === NEVER && each.legs.some((leg) => leg.preparedAt !== NEVER)) open[each.coordinator]?.coordinators.add(key);
       for (const leg of each.legs) {
         const holds = leg.prepareHeardAt !== NEVER && leg.decisionHeardAt === NEVER && (leg.voteSentAt === NEVER || leg.sentYes);
         if (holds) open[leg.shard]?.participants.add(key);
@@ -179,40 +162,12 @@ export class CrossShardBook {
     });
   }
 
-  private compareRecords(found: ReadonlySet<string>, wanted: ReadonlySet<string>, role: string, shard: number): void {
+  private compareRecords(found: ReadonlyMap<string, unknown>, wanted: ReadonlySet<string>, role: string, shard: number): void {
     for (const key of wanted) {
-      if (!found.has(key)) this.findings.add('record-missing', `an open transaction has no ${role}'s record under the state root`, { shard, hash: bytesOfKey(key) });
+      if (!found.has(key)) this.findings.add('record-missing', `an open transaction has no ${role}'s record under the state root`, { shard, hash: keyBytes(key) });
     }
-    for (const key of found) {
-      if (!wanted.has(key)) this.findings.add('record-stale', `a ${role}'s record under the state root belongs to no open transaction`, { shard, hash: bytesOfKey(key) });
+    for (const key of found.keys()) {
+      if (!wanted.has(key)) this.findings.add('record-stale', `a ${role}'s record under the state root belongs to no open transaction`, { shard, hash: keyBytes(key) });
     }
   }
-}
-
-function bytesOfKey(key: string): Uint8Array {
-  return Buffer.from(key, 'latin1');
-}
-
-function newLeg(attempt: number, shard: number): Leg {
-  return {
-    attempt,
-    shard,
-    value: 0n,
-    deadlineMs: 0,
-    preparedAt: NEVER,
-    voteHeardAt: NEVER,
-    votedYes: false,
-    decidedAt: NEVER,
-    decidedMs: 0,
-    committed: false,
-    decidedValue: 0n,
-    ackHeardAt: NEVER,
-    prepareHeardAt: NEVER,
-    voteSentAt: NEVER,
-    sentYes: false,
-    decisionHeardAt: NEVER,
-    heardCommit: false,
-    ackSentAt: NEVER,
-    ackedCommit: false,
-  };
 }

@@ -1,15 +1,22 @@
-import { type Crypto, equalBytes, type Hash32 } from '@shardlab/crosslink';
+import { type Crypto, equalBytes } from '@shardlab/crosslink';
 import type { Findings } from './findings.ts';
 
 /** Bytes kept of each message's SHA-256: enough that no other message has them. */
 const DIGEST_BYTES = 16;
 
+/** Which block of the source messages left with. */
+export interface BlockOrigin {
+  readonly height: number;
+  /** 32 bytes. */
+  readonly hash: Uint8Array;
+  readonly timestampMs: number;
+}
+
 /** Messages of one block to one shard, or of one inbox segment, contiguous in sequence. */
 export interface MessageRun {
   readonly firstSequence: number;
   readonly count: number;
-  /** The source's block. */
-  readonly origin: { readonly height: number; readonly hash: Uint8Array; readonly timestampMs: number };
+  readonly origin: BlockOrigin;
   /** Height at which this side recorded the run. */
   readonly height: number;
   /** Index of its first digest. */
@@ -31,7 +38,7 @@ export class MessageLog {
   }
 
   /** Appends messages; gaps and repetitions in their sequences are counted, and repetitions told by `false`. */
-  append(firstSequence: number, messages: readonly Uint8Array[], origin: MessageRun['origin'], height: number): 'good' | 'gap' | 'duplicate' {
+  append(firstSequence: number, messages: readonly Uint8Array[], origin: BlockOrigin, height: number): 'good' | 'gap' | 'duplicate' {
     const lastSequence = firstSequence + messages.length - 1;
     const order = firstSequence === this.last + 1 ? 'good' : firstSequence > this.last ? 'gap' : 'duplicate';
     if (order === 'gap') this.gaps += firstSequence - this.last - 1;
@@ -115,20 +122,20 @@ export class MessageBook {
   }
 
   /** Notes what a block sends. */
-  send(source: number, destination: number, firstSequence: number, messages: readonly Uint8Array[], origin: { height: number; hash: Hash32; timestampMs: number }): void {
+  send(source: number, destination: number, firstSequence: number, messages: readonly Uint8Array[], origin: BlockOrigin): void {
     const order = this.log(this.sent, source, destination).append(firstSequence, messages, origin, origin.height);
     this.judge(order, `sends ${firstSequence} to shard ${destination}`, { shard: source, height: origin.height, hash: origin.hash });
   }
 
   /** Notes what a block consumes. */
-  consume(source: number, destination: number, firstSequence: number, messages: readonly Uint8Array[], origin: MessageRun['origin'], height: number): void {
+  consume(source: number, destination: number, firstSequence: number, messages: readonly Uint8Array[], origin: BlockOrigin, height: number): void {
     // The hash is a view of the block that it came with.
     const kept = { ...origin, hash: origin.hash.slice() };
     const order = this.log(this.consumed, source, destination).append(firstSequence, messages, kept, height);
     this.judge(order, `consumes ${firstSequence} of shard ${source}`, { shard: destination, height });
   }
 
-  private judge(order: 'good' | 'gap' | 'duplicate', what: string, place: { shard: number; height: number; hash?: Hash32 }): void {
+  private judge(order: 'good' | 'gap' | 'duplicate', what: string, place: { shard: number; height: number; hash?: Uint8Array }): void {
     if (order === 'gap') this.findings.add('sequence-gap', `${what}, and leaves out what comes before`, place);
     if (order === 'duplicate') this.findings.add('sequence-duplicate', `${what} a second time`, place);
   }

@@ -31,7 +31,9 @@ export class Writer {
 
   u8(value: number): this {
     this.range(value, 0xff);
-    this.buffer[this.reserve(1)] = value;
+    // Reserve first: `this.buffer[this.reserve(1)]` would evaluate the buffer before it grows, and lose the byte.
+    const start = this.reserve(1);
+    this.buffer[start] = value;
     return this;
   }
 

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
-import { BEACON, type Genesis, type Hash32, ShardlabError } from '@shardlab/crosslink';
+import { BEACON, decodeAnswer, DecodeError, encodeRequest, type Genesis, type Hash32, ShardlabError, type WireRequest } from '@shardlab/crosslink';
 import { BeaconReplica, type BeaconStart, SoloConsensus } from '@shardlab/shard';
 import type { Logger } from 'pino';
 import type { NodeCrypto } from '../crypto/types.ts';
 import { createLibp2pNetwork, type Libp2pNetwork } from '../network/host.ts';
 import { runtimeLog } from '../observability/logger.ts';
-import { NodeMetrics } from '../observability/metrics.ts';
-import type { Done, Storage } from '../ports.ts';
+import { type CoreCounters, NodeMetrics } from '../observability/metrics.ts';
+import type { Done, Network, NodeName, Storage } from '../ports.ts';
 import { RecoveryPool } from '../recovery/recovery-pool.ts';
 import { assembleShard, BEACON_TOPICS, inlineExecutor, shardGenesis, type ShardNode, shardTopics, validatorKey } from '../runtime/assemble.ts';
 import { NodeRuntime, type RuntimePorts } from '../runtime/node-runtime.ts';
@@ -16,7 +16,13 @@ import { batchOf, genesisBatch } from '../storage/chain-store.ts';
 import { META } from '../storage/key-space.ts';
 import { openLevelStorage } from '../storage/open.ts';
 import { type RecoveredShard, recoverBeacon, recoverShard } from '../storage/chain-store-recovery.ts';
+import type { NodeHandle } from '../rpc/node-handle.ts';
+import { RpcServer } from '../rpc/rpc-server.ts';
+import { RpcService } from '../rpc/rpc-service.ts';
+import { PinnedStates } from '../storage/chain-store-pins.ts';
 import { SystemClock } from './clock.ts';
+import { nodeStatus, type StatusSources } from './node-status.ts';
+import { ReplicaHandle } from './shard-handle.ts';
 import type { NodeProcessConfig } from './config.ts';
 
 /** Who this process is, on which network. */
@@ -28,6 +34,8 @@ export interface NodeProcessOptions {
 }
 
 const PEERS_KEY = META.key('peers');
+/** Version of the program, as in package.json. */
+const VERSION = '0.1.0';
 
 /** A callback operation as a promise: for starting and stopping only. */
 export function promised<T>(operation: (done: Done<T>) => void): Promise<T> {
@@ -82,12 +90,14 @@ export class NodeProcess {
     const chain = new ChainReader({ chain: own, chainId: genesis.chainId }, { storage, hasher: this.crypto });
     await chain.start();
     const parts: Parts = { storage, recovery, network, core, chain };
-    const runtime = this.runtime(parts, (_request, done) => done(undefined), () => undefined);
+    const { runtime, server } = this.serving(parts);
     await network.start();
     this.stops.push(() => network.stop());
     runtime.start();
     this.stops.push(() => runtime.stop());
-    return { rpcUrl: '', p2p: network.addresses };
+    const rpcUrl = await server.start();
+    this.stops.push(() => server.stop());
+    return { rpcUrl, p2p: network.addresses };
   }
 
   private async openStorage(): Promise<Storage> {
@@ -158,6 +168,50 @@ export class NodeProcess {
     return new BeaconReplica({ genesis, genesisHash, validator: name.validator, secretKey }, { crypto: this.crypto, consensus }, start);
   }
 
+  /** The runtime and the RPC that looks into it; each answers the other's questions. */
+  private serving(parts: Parts): { readonly runtime: NodeRuntime; readonly server: RpcServer } {
+    const { config, genesis, genesisHash } = this.options;
+    const { core, chain, network, recovery, storage } = parts;
+    const shard = core instanceof BeaconReplica ? undefined : core;
+    const beacon = core instanceof BeaconReplica ? core : undefined;
+    const onInternalError = (where: string, error: unknown): void => {
+      this.logger.error({ event: 'rpc.failed', where, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }, 'a request failed');
+    };
+    const runtime: NodeRuntime = this.runtime(parts, (request, done) => service.answerWire(request, done), () => replica?.answer());
+    const replica = shard === undefined ? undefined : new ReplicaHandle(shard, runtime);
+    const sources: StatusSources = {
+      name: config.name,
+      genesis,
+      chain,
+      network,
+      crypto: this.crypto.names,
+      recoveryLibrary: () => recovery.library,
+      rpcUrl: () => server.url,
+      nowMs: () => this.clock.nowMs(),
+      shard,
+      beacon,
+    };
+    const handle: NodeHandle = {
+      id: config.id,
+      name: config.name,
+      genesis,
+      genesisHash,
+      crypto: this.crypto,
+      clock: this.clock,
+      clientVersion: `Shardlab/v${VERSION}/${process.platform}-${process.arch}/node${process.versions.node}`,
+      chain,
+      pins: shard === undefined ? undefined : new PinnedStates({ storage, clock: this.clock }),
+      shard: replica,
+      assignment: () => shard?.replica.epoch ?? beacon?.epochs.latest,
+      status: () => nodeStatus(sources),
+      ask: (to, request, timeoutMs, done) => ask(network, to, request, timeoutMs, done),
+    };
+    const service = new RpcService(handle, { metrics: this.metrics.rpc, onInternalError });
+    const server = new RpcServer(config.rpc, { service, metrics: this.metrics, onInternalError });
+    this.metrics.bind({ status: handle.status, counters: () => countersOf(shard, beacon) });
+    return { runtime, server };
+  }
+
   private runtime(parts: Parts, forwarded: ServeModules['forwarded'], final: () => void): NodeRuntime {
     const { storage, network, recovery, core, chain } = parts;
     const { chain: own } = this.options.config.name;
@@ -177,6 +231,32 @@ export class NodeProcess {
     const replica = core instanceof BeaconReplica ? core : core.replica;
     return new NodeRuntime({ topics }, replica, ports, { failed: this.failed, stored: (record) => chain.stored(record), final });
   }
+}
+
+/** `NodeHandle.ask` over the network port. */
+function ask(network: Network, to: NodeName, request: WireRequest, timeoutMs: number, done: Done<readonly Uint8Array[]>): void {
+  network.request(to, encodeRequest(request), timeoutMs, (result) => {
+    if (!result.ok) {
+      done(result);
+      return;
+    }
+    let items: Uint8Array[];
+    try {
+      items = decodeAnswer(result.value);
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      network.penalise(to, error.code);
+      done({ ok: false, error });
+      return;
+    }
+    done({ ok: true, value: items });
+  });
+}
+
+function countersOf(shard: ShardNode | undefined, beacon: BeaconReplica | undefined): CoreCounters {
+  if (shard === undefined) return { refused: beacon?.refused ?? new Map<string, number>() };
+  const { refused, rejected, admitted } = shard.replica.counters;
+  return { refused, rejected, admitted, transactions: shard.replica.head.header.totals.transactions };
 }
 
 function executesNothing(): never {

@@ -5,7 +5,7 @@ import { publicError, RPC_CODES, RpcError } from './rpc-error.ts';
 /** Answers one method; a throw becomes the call's error. The result must be JSON, never undefined. */
 export type RpcMethod = (params: Params) => unknown;
 /** Methods by name. */
-export type MethodTable = ReadonlyMap<string, RpcMethod>;
+export type MethodTable = Pick<ReadonlyMap<string, RpcMethod>, 'get' | 'has'>;
 
 /** Calls of one batch. */
 export const BATCH_MAX = 100;
@@ -16,6 +16,8 @@ const PARALLEL = 8;
 
 /** What {@link answerJsonRpc} works with. */
 export interface JsonRpcModules {
+  /** Names that metrics may use as labels; all others are `unknown`. */
+  readonly known: ReadonlySet<string>;
   readonly metrics?: RpcMetrics;
   /** Told of failures that are the node's own, for its log. */
   readonly onInternalError?: (method: string, error: unknown) => void;
@@ -91,7 +93,7 @@ async function answerOne(request: unknown, methods: MethodTable, modules: JsonRp
     outcome = String(error.rpcCode);
     text = errorText(call.id ?? null, error);
   }
-  const label = methods.has(call.method) ? call.method : 'unknown';
+  const label = modules.known.has(call.method) ? call.method : 'unknown';
   modules.metrics?.called(label, outcome, (performance.now() - startedMs) / 1000);
   return call.id === undefined ? undefined : text;
 }

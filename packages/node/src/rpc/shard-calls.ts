@@ -8,7 +8,7 @@ import { RpcError, unavailable } from './rpc-error.ts';
 
 /** How long another shard may take for one call, in milliseconds. */
 export const CALL_TIMEOUT_MS = 10_000;
-/** Shards that are asked at a time. */
+/** Nodes that are asked at a time. */
 const PARALLEL = 32;
 
 /** What became of one shard's call. */
@@ -41,19 +41,10 @@ export class ShardCalls {
     return this.remote({ chain: shard, validator: 0 }, method, params, timeoutMs);
   }
 
-  /** Calls `method` on every shard, this node's own first; outcomes in order of shard. */
-  async callAll(method: string, params: readonly unknown[]): Promise<ShardOutcome[]> {
-    const outcomes: ShardOutcome[] = [];
-    let next = 0;
-    const work = async (): Promise<void> => {
-      for (;;) {
-        const shard = next++ as ShardId;
-        if (shard >= this.handle.genesis.shards) return;
-        outcomes[shard] = await this.outcome(shard, method, params);
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(PARALLEL, this.handle.genesis.shards) }, work));
-    return outcomes;
+  /** Calls `method` on every shard but `except`; outcomes in order of shard. */
+  callAll(method: string, params: readonly unknown[], except?: ShardId): Promise<ShardOutcome[]> {
+    const shards = Array.from({ length: this.handle.genesis.shards }, (_, shard) => shard as ShardId).filter((shard) => shard !== except);
+    return inParallel(shards, (shard) => this.outcome(shard, method, params));
   }
 
   private async outcome(shard: ShardId, method: string, params: readonly unknown[]): Promise<ShardOutcome> {
@@ -90,6 +81,17 @@ export class ShardCalls {
     }
     throw unavailable(`${node.chain === BEACON ? 'the beacon' : `shard ${node.chain}`} cannot be reached (${reason})`);
   }
+}
+
+/** Maps with a bounded number of tasks at a time; results in order. */
+export async function inParallel<T, U>(items: readonly T[], task: (item: T) => Promise<U>): Promise<U[]> {
+  const results: U[] = [];
+  let next = 0;
+  const work = async (): Promise<void> => {
+    for (let index = next++; index < items.length; index = next++) results[index] = await task(items[index]!);
+  };
+  await Promise.all(Array.from({ length: Math.min(PARALLEL, items.length) }, work));
+  return results;
 }
 
 /** A long text travels as several items. */

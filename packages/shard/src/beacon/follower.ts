@@ -1,6 +1,5 @@
 import {
   assignmentHash,
-  BEACON,
   beaconHash,
   type BeaconBlock,
   bytesKey,

@@ -126,17 +126,27 @@ export class Inbox {
     if (source !== undefined) source.announced = Math.max(source.announced, sequence);
   }
 
-  /** The first sequence of `shard` that was sent but is not here; `undefined` = nothing is missing. */
-  missing(shard: ShardId): number | undefined {
+  /** All other shards of this network. */
+  others(): Iterable<ShardId> {
+    return this.sources.keys();
+  }
+
+  /** The first sequence of `shard` that is not here, sent or not; `undefined` = there is no such shard. */
+  next(shard: ShardId): number | undefined {
     const source = this.sources.get(shard);
     if (source === undefined) return undefined;
     let next = source.taken + 1;
     for (;;) {
       const chunk = source.chunks.get(next);
-      if (chunk === undefined) break;
+      if (chunk === undefined) return next;
       next += chunk.segment.messages.length;
     }
-    return next <= source.announced ? next : undefined;
+  }
+
+  /** The first sequence of `shard` that was sent but is not here; `undefined` = nothing is missing. */
+  missing(shard: ShardId): number | undefined {
+    const next = this.next(shard);
+    return next !== undefined && next <= this.sources.get(shard)!.announced ? next : undefined;
   }
 
   /** Sources that have sent something which is not here and for which there is room: who should be asked. */

@@ -22,6 +22,7 @@ import {
 import type { ShardState } from '../state/shard-state.ts';
 import type { PoolTransaction } from '../transaction/types.ts';
 import { BlockRun } from './block-run.ts';
+import { checkProposal } from './check-proposal.ts';
 import { nextBaseFee } from './fees.ts';
 import type { BlockProposal, ExecutedBlock, Leftover } from './types.ts';
 
@@ -39,6 +40,13 @@ export interface BlockExecutorModules {
   readonly protocol: CrossShardProtocol;
 }
 
+/** What a block is built on. */
+export interface ParentBlock {
+  readonly header: ShardHeader;
+  readonly hash: Hash32;
+  readonly pairs: PairTable;
+}
+
 /** A block that its proposer should not have made. */
 export class InvalidBlockError extends ShardlabError {}
 
@@ -49,28 +57,32 @@ export class InvalidBlockError extends ShardlabError {}
 export class BlockExecutor {
   private readonly options: BlockExecutorOptions;
   private readonly modules: BlockExecutorModules;
-  private parent: { readonly header: ShardHeader; readonly hash: Hash32; readonly pairs: PairTable };
+  private parent: ParentBlock;
+  /** What {@link revert} goes back to. */
+  private previous: ParentBlock | undefined;
 
   /** `parent` is the block whose state `modules.state` is. */
-  constructor(options: BlockExecutorOptions, modules: BlockExecutorModules, parent: { header: ShardHeader; hash: Hash32; pairs: PairTable }) {
+  constructor(options: BlockExecutorOptions, modules: BlockExecutorModules, parent: ParentBlock) {
     this.options = options;
     this.modules = modules;
     this.parent = parent;
   }
 
   /** The block whose state this is. */
-  get head(): { readonly header: ShardHeader; readonly hash: Hash32; readonly pairs: PairTable } {
+  get head(): ParentBlock {
     return this.parent;
   }
 
   /**
-   * Executes the block after {@link head}. Throws {@link InvalidBlockError} in `verify` mode when a transaction does not fit; the caller then reverts nothing,
-   * because the state was set back.
+   * Executes the block after {@link head}. Throws {@link InvalidBlockError}, with the state as it was, when the proposal does not follow on the head
+   * (`block/invalid-proposal`), or, in `verify` mode, when a transaction does not fit (`block/invalid-transaction`).
    */
   execute(proposal: BlockProposal, assignment: AssignmentTable): ExecutedBlock {
     const { header: parent, hash: parentHash } = this.parent;
     const { hasher, state, protocol } = this.modules;
     const { chainId, shard, gasLimit } = this.options;
+    const wrong = checkProposal(this.options, this.parent, proposal);
+    if (wrong !== undefined) throw new InvalidBlockError('block/invalid-proposal', wrong, { height: proposal.height });
     const totals = { ...parent.totals };
     const pairs = this.parent.pairs.map((pair) => ({ ...pair }));
     const baseFeePerGas = nextBaseFee(parent);
@@ -127,9 +139,7 @@ export class BlockExecutor {
     return block;
   }
 
-  private previous: typeof this.parent | undefined;
-
-  /** Takes the last executed block back, with its records. */
+  /** Takes the last executed block back, with its records. Throws `block/revert` on any other. */
   revert(block: ExecutedBlock): void {
     if (this.previous === undefined || block.hash !== this.parent.hash) throw new ShardlabError('block/revert', 'only the last block can be taken back');
     for (const { namespace, id, value } of this.modules.state.revert(block.delta)) this.modules.protocol.restore(namespace, id, value);
@@ -178,7 +188,7 @@ export function genesisBlock(
   options: BlockExecutorOptions & { readonly shards: number; readonly timestampMs: number; readonly baseFeePerGas: bigint },
   stateRoot: Hash32,
   balances: bigint,
-): { readonly header: ShardHeader; readonly hash: Hash32; readonly pairs: PairTable } {
+): ParentBlock {
   const pairs = emptyPairTable(options.shard, options.shards);
   const header: ShardHeader = {
     chainId: options.chainId,

@@ -170,19 +170,20 @@ export class BlockRun implements ProtocolHost {
   transaction(tx: PoolTransaction, bodyIndex: number): Leftover | undefined {
     const { state, protocol, assignment, gasLimit, baseFeePerGas } = this.context;
     const sender = state.account(tx.senderKey);
-    const nonce = sender?.nonce ?? 0;
+    const nonce = sender === undefined ? 0 : sender.nonce;
     if (tx.nonce < nonce) return 'nonce-too-low';
     const price = effectiveGasPrice(tx, baseFeePerGas);
     if (tx.nonce > nonce || price === undefined || this.gasUsed + tx.intrinsicGas > gasLimit) return 'later';
-    if (sender === undefined || sender.balance < tx.value + BigInt(tx.gasLimit) * tx.maxFeePerGas) return 'insufficient-funds';
+    const balance = sender === undefined ? 0n : sender.balance;
+    if (balance < tx.value + BigInt(tx.gasLimit) * tx.maxFeePerGas) return 'insufficient-funds';
     invariant(tx.to !== undefined && tx.toKey !== undefined, 'admission refuses creations');
     const exclusive = protocol.exclusiveHeld();
-    if (exclusive && protocol.forbids(balanceLock(tx.sender), 'delta')) return 'later';
+    if (exclusive && protocol.forbids(balanceLock(tx.sender), 'delta')) return 'blocked';
     // Who has an account here lives here: the table is asked only for strangers.
     const home = state.account(tx.toKey) === undefined ? assignment.shardOf(tx.to) : this.shard;
     if (home !== this.shard) return this.beginCrossShard(tx, tx.to, home, price, bodyIndex);
-    if (exclusive && protocol.forbids(balanceLock(tx.to), 'delta')) return 'later';
-    this.transfer(tx, tx.toKey, sender, price, bodyIndex);
+    if (exclusive && protocol.forbids(balanceLock(tx.to), 'delta')) return 'blocked';
+    this.transfer(tx, tx.toKey, sender ?? state.open(tx.senderKey), price, bodyIndex);
     return undefined;
   }
 
@@ -232,7 +233,7 @@ export class BlockRun implements ProtocolHost {
       locks: [{ key: balanceLock(tx.sender), mode: 'delta' }],
       bodyIndex,
     });
-    if (begun !== 'begun') return 'later';
+    if (begun !== 'begun') return 'blocked';
     // R18: the nonce is taken at Prepare and never given back.
     this.opened(tx.sender).nonce++;
     this.gasUsed += tx.intrinsicGas;

@@ -28,8 +28,11 @@ export interface BlockProposal {
   readonly mode: 'build' | 'verify';
 }
 
-/** Why a candidate is not in the block. `later`: it stays in the pool; otherwise it never fits and goes. */
-export type Leftover = 'later' | 'nonce-too-low' | 'insufficient-funds';
+/**
+ * Why a candidate is not in the block. `later`: its nonce, the base fee or the block's gas did not allow it; `blocked`: a lock, or the budget of its pair of
+ * shards (R17, R19), did not; in both cases it stays in the pool. Otherwise it never fits and goes.
+ */
+export type Leftover = 'later' | 'blocked' | 'nonce-too-low' | 'insufficient-funds';
 
 /** A block that has been executed, and all that belongs to it. */
 export interface ExecutedBlock {

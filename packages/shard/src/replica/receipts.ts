@@ -50,6 +50,8 @@ export class Receipts {
   private readonly announced = new Map<ShardId, number>();
   private readonly backoffs = new Map<ShardId, Backoff>();
   private readonly consumedEntries: { readonly destination: ShardId; readonly firstSequence: number }[] = [];
+  /** Shards that have announced something since the last {@link probe}. */
+  private readonly heard = new Set<ShardId>();
   private pullArmed = false;
 
   constructor(shard: ShardId, modules: ReceiptModules) {
@@ -94,6 +96,7 @@ export class Receipts {
       return verdict;
     }
     this.announced.set(header.shard, header.height);
+    this.heard.add(header.shard);
     // It lives: what failed before may work now.
     this.backoffs.delete(header.shard);
     inbox.announce(header.shard, own.sentSequence);
@@ -124,9 +127,18 @@ export class Receipts {
     this.armPull();
   }
 
-  private ask(source: ShardId): void {
-    const { inbox, requests, step } = this.modules;
-    const fromSequence = inbox.missing(source);
+  /**
+   * Asks whoever has announced nothing since the last call for what it may have sent: announcements are gossip too, and all of it can be lost. To be called at an
+   * interval of more than one heartbeat.
+   */
+  probe(): void {
+    for (const source of this.modules.inbox.others()) {
+      if (!this.heard.delete(source)) this.ask(source, this.modules.inbox.next(source));
+    }
+  }
+
+  private ask(source: ShardId, fromSequence = this.modules.inbox.missing(source)): void {
+    const { requests, step } = this.modules;
     if (fromSequence === undefined) return;
     const effect = requests.ask(source, { kind: 'batches', destination: this.shard, fromSequence });
     if (effect === undefined) return;

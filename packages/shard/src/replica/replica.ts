@@ -117,6 +117,8 @@ export class ShardReplica implements Core {
       case 'pull':
         return this.receipts.timer();
       case 'follow':
+        // Twice a heartbeat long once there is an epoch, so a shard that lives has announced something; before, there is nothing to send.
+        if (this.epoch !== undefined) this.receipts.probe();
         return this.beacon.follow();
     }
   }

@@ -41,7 +41,10 @@ export class SequenceChecker implements BlockChecker {
   block({ block }: ShardBlockRecord): void {
     const { header, body, outgoing } = block;
     const own = header.shard;
+    let source = -1;
     for (const segment of body.inbox) {
+      if (segment.source < source) this.violations.add('sequences', `block ${header.height} of shard ${own} consumes its sources out of order`);
+      source = segment.source;
       segment.messages.forEach((bytes, index) => this.consume(segment.source, own, segment.firstSequence + index, bytes));
     }
     let last = -1;
