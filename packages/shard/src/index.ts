@@ -23,9 +23,10 @@ export { DEFAULT_MEMPOOL, Mempool, type MempoolOptions } from './mempool/mempool
 export { proposalDelayMs, type ScheduleOptions } from './production/schedule.ts';
 export { ShardReplica } from './replica/replica.ts';
 export { type FinalHead, type ReplicaCounters, type ReplicaModules, type ReplicaOptions, type ReplicaStart } from './replica/types.ts';
-export { accountFlatKey, accountFlatValue, type FlatEntry } from './state/flat-account.ts';
+export { accountFlatKey, accountFlatValue, type FlatChange, type FlatEntry } from './state/flat-account.ts';
+export { type StateRecord } from './state/record-store.ts';
 export { genesisBalance, genesisEntries } from './state/genesis-state.ts';
-export { type Account, type AccountReader, type FlatChange, ShardState, type StateDelta } from './state/shard-state.ts';
+export { type Account, type AccountReader, ShardState, type StateDelta } from './state/shard-state.ts';
 export { Trie, type TrieCommit, type TrieSize } from './state/trie/trie.ts';
 export { AdmissionBatch, RECORD_BYTES } from './transaction/admission-record.ts';
 export { addressOfPublicKey, decodeTransaction, intrinsicGasOf, recoverSender } from './transaction/decode.ts';

@@ -101,14 +101,16 @@ function* holders(books: Books): Iterable<{ readonly hash: Uint8Array; readonly 
  */
 function countLocks(books: Books, cut: CutShard, deadlineMs: number, findings: Findings): { held: number; stuck: number } {
   const { shard, height, timestampMs } = cut.header;
-  const modes = new Map<string, LockMode>();
+  const modes = new Map<string, { readonly mode: LockMode; readonly holder: Uint8Array }>();
   const count = { held: 0, stuck: 0 };
   for (const { hash, deadlineMs: ownMs, locks } of holders(books)) {
     count.held += locks.length;
     for (const { key, mode } of locks) {
       const other = modes.get(key);
-      if (other !== undefined && !compatible(other, mode)) findings.add('lock-conflict', `a lock held for ${mode} while another holds it for ${other}`, { shard, height, hash });
-      modes.set(key, mode);
+      if (other !== undefined && other.holder !== hash && !compatible(other.mode, mode)) {
+        findings.add('lock-conflict', `a lock held for ${mode} while another transaction holds it for ${other.mode}`, { shard, height, hash });
+      }
+      modes.set(key, { mode, holder: hash });
     }
     const lateMs = timestampMs - ownMs;
     if (locks.length === 0 || lateMs <= 2 * deadlineMs) continue;

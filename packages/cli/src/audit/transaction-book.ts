@@ -16,7 +16,7 @@ function placeOf(shard: number, height: number, index: number): number {
 
 /** The bytes as a map key, at native speed. */
 export function hashKey(hash: Uint8Array): string {
-  return Buffer.from(hash.buffer, hash.byteOffset, hash.byteLength).latin1Slice();
+  return Buffer.from(hash.buffer, hash.byteOffset, hash.byteLength).toString('latin1');
 }
 
 /** Every transaction of every block, in about a hundred bytes each: where it was taken in, and how it ended. */

@@ -29,8 +29,8 @@ export const systemModules: CliModules = {
     return runLoad(options, modules);
   },
   async runAudit(request) {
-    const { runAudit } = await import('../audit/run-audit.ts');
-    return runAudit(request);
+    const [{ createCrypto }, { runAudit }] = await Promise.all([import('@shardlab/node'), import('../audit/run-audit.ts')]);
+    return runAudit(request, { crypto: await createCrypto() });
   },
   async runNode(configFile) {
     const { runNode } = await import('@shardlab/node');

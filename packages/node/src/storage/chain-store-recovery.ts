@@ -54,7 +54,7 @@ export interface RecoveredShard {
 export function recoverShard(storage: StorageReader, done: Done<RecoveredShard | undefined>, expected?: ShardId): void {
   readHead(storage, META_HEAD, done, (head) => {
     if (head === undefined) {
-      checkEmpty(storage, done, 'a shard', () => done({ ok: true, value: undefined }));
+      checkNoShard(storage, done, () => done({ ok: true, value: undefined }));
       return;
     }
     if (expected !== undefined && head.chain !== expected) {
@@ -88,7 +88,10 @@ export function recoverBeacon(storage: StorageReader, done: Done<BeaconStart>): 
     }
     readBeaconSide(storage, 'beacon', done, (beacon, epochs) => {
       if (beacon === undefined) {
-        checkEmpty(storage, done, 'a beacon', () => done({ ok: true, value: { tip: undefined, crosslinks: new Map(), epochs } }));
+        holdsAny(storage, BLOCKS, done, (hasBlocks) => {
+          if (hasBlocks) done({ ok: false, error: damagedChain('there are blocks, but the record of the beacon-head is missing') });
+          else done({ ok: true, value: { tip: undefined, crosslinks: new Map(), epochs } });
+        });
         return;
       }
       const { height, timestampMs } = beacon.block.header;
@@ -109,30 +112,26 @@ function readHead(storage: StorageReader, name: string, done: Done<never>, then:
   storage.get(META.key(name), step(done, read, then));
 }
 
-/** Without a head there must be no blocks either. */
-function checkEmpty(storage: StorageReader, done: Done<never>, whose: string, then: () => void): void {
-  const range = { ...BLOCKS.all(), entriesMax: 1, bytesMax: 1 };
-  storage.get(
-    META.key(whose === 'a shard' ? META_BEACON_HEAD : META_HEAD),
-    step(
-      done,
-      (other) => other,
-      (other) => {
-        storage.range(
-          range,
-          step(
-            done,
-            (blocks) => {
-              if (blocks.length === 0) return;
-              if (other !== undefined) throw foreign('the beacon', `${whose}'s node`);
-              throw damagedChain('there are blocks, but the record of the head is missing');
-            },
-            then,
-          ),
-        );
-      },
-    ),
-  );
+/** Whether a family of heights holds anything. */
+function holdsAny(storage: StorageReader, family: OrderedKeyFamily<Height>, done: Done<never>, then: (holds: boolean) => void): void {
+  const first = { ...family.all(), entriesMax: 1, bytesMax: 1 };
+  storage.range(first, step(done, (entries) => entries.length > 0, then));
+}
+
+/** A shard's store without a head holds nothing: else it is damaged, or the beacon's, whose blocks are its own chain. */
+function checkNoShard(storage: StorageReader, done: Done<never>, then: () => void): void {
+  holdsAny(storage, BLOCKS, done, (hasBlocks) => {
+    holdsAny(storage, BEACON_BLOCKS, done, (follows) => {
+      if (!hasBlocks && !follows) {
+        then();
+        return;
+      }
+      readHead(storage, META_BEACON_HEAD, done, (beacon) => {
+        const isBeacon = beacon !== undefined && !follows;
+        done({ ok: false, error: isBeacon ? foreign('the beacon', "a shard's node") : damagedChain('there are blocks, but the record of the head is missing') });
+      });
+    });
+  });
 }
 
 function readShardHead(storage: StorageReader, head: HeadRecord, done: Done<never>, then: (head: RecoveredShard['head']) => void): void {

@@ -25,7 +25,7 @@ import {
 } from '@shardlab/crosslink';
 import type { Effect } from '@shardlab/shard';
 import type { Network, Result } from '../../src/ports.ts';
-import { testNetwork, type TestNetwork, testSecret } from './network-kit.ts';
+import { testNetwork, type TestNetwork, testSecret, transfer } from './network-kit.ts';
 import { Scenario, shardNode } from './scenario.ts';
 
 const TARGET = 1 as ShardId;
@@ -127,7 +127,10 @@ const FORGERIES: readonly { readonly name: string; readonly reason: string; read
   {
     name: 'a batch under another epoch certificate',
     reason: 'header-epoch',
-    data: () => encodeBatch(forge((header) => ({ ...header, epochCertificateHash: network.crypto.sha256(Uint8Array.of(3)) }), (header) => signed(header, honestSecret(0)))),
+    data: () => {
+      const epochCertificateHash = network.crypto.sha256(Uint8Array.of(3));
+      return encodeBatch(forge((header) => ({ ...header, epochCertificateHash }), (header) => signed(header, honestSecret(0))));
+    },
   },
   {
     name: 'a batch that claims to come from the receiver itself',
@@ -183,7 +186,8 @@ test('announcements with a changed pair table, or nobody’s signature, are refu
 
 test('a beacon block that the beacon has not signed is refused, and the epoch stays', () => {
   const honest = decodeBeaconBlock(heard.get(TOPICS.beacon)!.at(-1)!);
-  const header = { ...honest.header, height: (scenario.cluster.shard(TARGET).replica.beaconTip!.height + 1) as Height, parentHash: scenario.cluster.shard(TARGET).replica.beaconTip!.hash };
+  const tip = scenario.cluster.shard(TARGET).replica.beaconTip!;
+  const header = { ...honest.header, height: (tip.height + 1) as Height, parentHash: tip.hash };
   const found = refusals(TOPICS.beacon, encodeBeaconBlock({ ...honest, header }));
   assert.ok(found.length === 1 && found[0]!.startsWith('certificate'), found.join());
   assert.equal(scenario.cluster.shard(TARGET).replica.epoch!.assignment.epoch, 0);
@@ -223,17 +227,37 @@ test('requests that are none are refused, and those that ask too much get what t
   scenario.check();
 });
 
-test('what is submitted twice, forged or foreign is refused by code, and what was taken stays', () => {
-  const { crypto, accounts } = network;
-  const home = accounts[0]!.home;
-  const codes: (string | undefined)[] = [];
-  const offer = (bytes: Uint8Array): void => {
-    scenario.cluster.submit(home, [bytes], ([result]) => codes.push(result!.rejection?.code));
-    scenario.runFor(50);
+test('transactions that are forged, foreign or offered again are refused by code, and none of them runs', () => {
+  const { accounts } = network;
+  const [local, foreign] = [accounts[accountOf(0)]!, accounts[accountOf(1)]!];
+  const offer = (raw: Uint8Array): string => {
+    let code = 'no answer';
+    scenario.cluster.submit(local.home, [raw], ([result]) => (code = result!.rejection?.code ?? 'taken'));
+    scenario.runFor(20);
+    return code;
   };
-  offer(Uint8Array.of(1, 2, 3));
-  offer(crypto.sha256(Uint8Array.of(4)));
-  offer(new Uint8Array(0));
-  assert.ok(codes.length === 3 && codes.every((code) => code !== undefined), codes.join());
-  assert.equal(scenario.cluster.shard(home).replica.mempool.size, 0);
+  const fresh = transfer(network, local, foreign.address, 3).raw;
+  const tampered = fresh.slice();
+  tampered[tampered.length - 1]! ^= 1;
+  const codes = {
+    garbage: offer(Uint8Array.of(1, 2, 3)),
+    nothing: offer(new Uint8Array(0)),
+    settled: offer(transfer(network, local, foreign.address, 0).raw),
+    'of another shard': offer(transfer(network, foreign, local.address, 0).raw),
+    'too far ahead': offer(transfer(network, local, foreign.address, 1_000_000).raw),
+    'too dear': offer(transfer(network, local, foreign.address, 3, 10n ** 30n).raw),
+    tampered: offer(tampered) === 'taken',
+  };
+  assert.deepEqual(codes, {
+    garbage: 'malformed',
+    nothing: 'malformed',
+    settled: 'nonce-too-low',
+    'of another shard': 'wrong-shard',
+    'too far ahead': 'nonce-too-high',
+    'too dear': 'insufficient-funds',
+    tampered: false,
+  });
+  assert.equal(scenario.cluster.shard(local.home).replica.mempool.size, 0);
+  assert.equal(offer(fresh), 'taken');
+  assert.equal(offer(fresh), 'already-known');
 });

@@ -31,7 +31,12 @@ export function testSecret(crypto: NodeCrypto, name: NodeName): Uint8Array {
 }
 
 /** Makes a test network's genesis. */
-export async function testNetwork(options: { shards: number; accounts: number; real?: boolean; parameters?: Partial<Record<string, number>> }): Promise<TestNetwork> {
+export async function testNetwork(options: {
+  readonly shards: number;
+  readonly accounts: number;
+  readonly real?: boolean;
+  readonly parameters?: Partial<Record<string, number>>;
+}): Promise<TestNetwork> {
   const crypto = await createCrypto(options.real === true ? {} : { signatures: 'keyed-hash', transactions: 'keyed-hash' });
   const table = new AssignmentTable(crypto, { shards: options.shards, overrides: [] });
   const accounts = Array.from({ length: options.accounts }, (_, index): TestAccount => {
@@ -80,7 +85,8 @@ export function testCluster(network: TestNetwork, seed: number, hooks: SimCluste
 
 /** A signed transfer. */
 export function transfer(network: TestNetwork, from: TestAccount, to: Uint8Array, nonce: number, value = 1n): SignedTransaction {
-  const fields = { type: 2, chainId: 1337, nonce, maxPriorityFeePerGas: 1n, maxFeePerGas: 10n ** 10n, gasLimit: 21_000, to: to as Address, value, data: concatBytes(), accessList: [] } as const;
+  const price = { maxPriorityFeePerGas: 1n, maxFeePerGas: 10n ** 10n, gasLimit: 21_000 };
+  const fields = { type: 2, chainId: 1337, nonce, ...price, to: to as Address, value, data: concatBytes(), accessList: [] } as const;
   return signTransaction(fields, from.secretKey, network.crypto);
 }
 

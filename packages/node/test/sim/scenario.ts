@@ -39,7 +39,8 @@ const EXPECTED: ReadonlySet<RejectionCode> = new Set(['already-known', 'nonce-to
 const EVENTS_MAX = 20_000_000;
 
 /**
- * One run of a whole network under all checkers: a cluster, a client that offers its transfers until each has a receipt, and the clock by which things happen to them.
+ * One run of a whole network under all checkers: a cluster, a client that offers its transfers until each has a receipt, and the clock by which things happen
+ * to them.
  */
 export class Scenario {
   readonly cluster: SimCluster;
@@ -182,6 +183,8 @@ export class Scenario {
       const { locksHeld, coordinating, participating, parked, waiting, ignoredMessages } = shard.protocol.counts();
       assert.deepEqual({ locksHeld, coordinating, participating, parked, waiting, ignoredMessages }, AT_REST, this.describe());
     }
+    const beacon = this.cluster.node(THE_BEACON)?.beacon;
+    if (beacon !== undefined) assert.equal(beacon.head?.height ?? 0, this.checkers.beacon.height, this.describe());
     this.checkers.atRest();
     assert.deepEqual(this.checkers.violations.found, [], this.describe());
     assert.deepEqual(this.surprises, [], this.describe());
@@ -220,7 +223,13 @@ export class Scenario {
   describe(): string {
     const { violations } = this.checkers;
     const down = this.cluster.names().filter((name) => this.cluster.node(name) === undefined).map(nodeLabel);
-    return `seed ${this.options.seed}, ${this.nowMs} ms, ${this.unsettled.size} of ${this.sent.size} without a receipt, down: [${down.join(' ')}], ${JSON.stringify(this.outcomes())}, open ${this.checkers.atomicity.openCount}, under way ${this.checkers.sequences.underway}, violations: ${violations.found.slice(0, 5).join('; ')}`;
+    return [
+      `seed ${this.options.seed}, ${this.nowMs} virtual ms`,
+      `${this.unsettled.size} of ${this.sent.size} without a receipt: ${JSON.stringify(this.outcomes())}`,
+      `down: [${down.join(' ')}]`,
+      `open ${this.checkers.atomicity.openCount}, messages under way ${this.checkers.sequences.underway}`,
+      `violations: [${violations.found.slice(0, 5).join('; ')}]`,
+    ].join(', ');
   }
 }
 

@@ -57,6 +57,19 @@ test('a pair whose budget is one Prepare still moves everything', async () => {
   assert.equal(scenario.receipts.size, 30);
 });
 
+test('blocks too small for what they are asked vote busy, and the retries end', async () => {
+  // Two transfers or Prepares a block: most Prepares find a block that is full.
+  const network = await testNetwork({ shards: 2, accounts: 16, parameters: { blockGasLimit: 42_000, deadlineMs: 60_000 } });
+  const scenario = new Scenario({ network, seed: 57 });
+  spreadLoad(scenario, { seed: 57, count: 40, fromMs: 300, toMs: 500 });
+  scenario.at(1_500, () => scenario.crash(shardNode(1), 400));
+  scenario.settle(300_000);
+  const { ended, retries } = scenario.checkers.atomicity;
+  assert.ok(retries > 0, 'nothing was tried again');
+  assert.equal(ended.committed + ended.aborted + ended.local, 40);
+  for (const { status, reason } of scenario.receipts.values()) assert.equal(reason, status === 1 ? 'none' : 'busy');
+});
+
 test('the real cryptography gives the same network', async () => {
   const network = await testNetwork({ shards: 3, accounts: 12, real: true });
   const scenario = new Scenario({ network, seed: 55 });

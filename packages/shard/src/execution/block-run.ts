@@ -180,17 +180,18 @@ export class BlockRun implements ProtocolHost {
     const exclusive = protocol.exclusiveHeld();
     if (exclusive && protocol.forbids(balanceLock(tx.sender), 'delta')) return 'blocked';
     // Who has an account here lives here: the table is asked only for strangers.
-    const home = state.account(tx.toKey) === undefined ? assignment.shardOf(tx.to) : this.shard;
+    const recipient = state.account(tx.toKey);
+    const home = recipient === undefined ? assignment.shardOf(tx.to) : this.shard;
     if (home !== this.shard) return this.beginCrossShard(tx, tx.to, home, price, bodyIndex);
     if (exclusive && protocol.forbids(balanceLock(tx.to), 'delta')) return 'blocked';
-    this.transfer(tx, tx.toKey, sender ?? state.open(tx.senderKey), price, bodyIndex);
+    const payer = sender ?? state.open(tx.senderKey);
+    this.transfer(tx, payer, recipient ?? state.open(tx.toKey), price, bodyIndex);
     return undefined;
   }
 
-  private transfer(tx: PoolTransaction, toKey: string, sender: Account, price: bigint, bodyIndex: number): void {
+  private transfer(tx: PoolTransaction, sender: Account, recipient: Account, price: bigint, bodyIndex: number): void {
     const { state, totals } = this.context;
     const fee = BigInt(tx.intrinsicGas) * price;
-    const recipient = state.open(toKey);
     state.touch(sender);
     state.touch(recipient);
     sender.balance -= tx.value + fee;

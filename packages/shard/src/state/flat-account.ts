@@ -6,27 +6,45 @@ export interface FlatEntry {
   readonly value: Uint8Array;
 }
 
+/** One stem's flat value under its flat key; `undefined` = absent. */
+export interface FlatChange {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array | undefined;
+}
+
+/** Bytes of an account's flat key. */
+export const ACCOUNT_KEY_BYTES = OWNER_BYTES + 1;
+/** Bytes of the flat value of an account that has nothing but basic data: version, count - 1, suffix, leaf. */
+export const ACCOUNT_VALUE_BYTES = 3 + 32;
+/** Where the leaf stands in that value. */
+export const ACCOUNT_LEAF_AT = 3;
+
 /**
  * The flat key of an account's first stem, from the `bytesKey` of its address. Equals `encodeFlatKey({ owner: accountOwner(address), treeIndex: 0n })` (a test
  * says so), without its bigint: this runs for each account of each block.
  */
 export function accountFlatKey(key: string): Uint8Array {
-  const out = new Uint8Array(OWNER_BYTES + 1);
-  for (let i = 0; i < 20; i++) out[NAMESPACE_BYTES + i] = key.charCodeAt(i);
+  const out = new Uint8Array(ACCOUNT_KEY_BYTES);
+  writeAccountKey(out, 0, key);
   return out;
+}
+
+/** Writes {@link accountFlatKey} into zeros. */
+export function writeAccountKey(out: Uint8Array, at: number, key: string): void {
+  for (let i = 0; i < 20; i++) out[at + NAMESPACE_BYTES + i] = key.charCodeAt(i);
 }
 
 /** The flat value of an account that has nothing but basic data: equals `encodeFlatValue` of its one leaf; the leaf's value is the last 32 bytes. */
 export function accountFlatValue(balance: bigint, nonce: number): Uint8Array {
-  const out = new Uint8Array(2 + 1 + 32);
+  const out = new Uint8Array(ACCOUNT_VALUE_BYTES);
   out[0] = 1;
-  encodeBasicData({ status: 0, codeSize: 0, nonce, balance }, out, 3);
+  encodeBasicData({ status: 0, codeSize: 0, nonce, balance }, out, ACCOUNT_LEAF_AT);
   return out;
 }
 
 /** Whether a flat key is an account's first stem. */
 export function isAccountKey(key: Uint8Array): boolean {
-  if (key.length !== OWNER_BYTES + 1 || key[OWNER_BYTES] !== 0) return false;
+  if (key.length !== ACCOUNT_KEY_BYTES || key[OWNER_BYTES] !== 0) return false;
   for (let i = 0; i < NAMESPACE_BYTES; i++) if (key[i] !== ACCOUNTS[i]) return false;
   return true;
 }

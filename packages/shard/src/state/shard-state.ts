@@ -1,34 +1,28 @@
 import {
+  accountOwner,
   type Address,
   BASIC_DATA_POSITION,
   bytesKey,
   decodeBasicData,
+  DecodeError,
   decodeFlatKey,
   decodeFlatValue,
-  decodeRecord,
   deriveStem,
   deriveStems,
   encodeBasicData,
-  encodeFlatKey,
-  encodeFlatValue,
-  encodeRecord,
   type Hash32,
   type Hasher,
   invariant,
   keyBytes,
-  type Namespace,
-  owner,
-  type Owner,
+  NAMESPACE_BYTES,
   OWNER_BYTES,
-  recordChunkPosition,
+  type RecordNamespace,
   stateKey,
-  STEM_BYTES,
-  accountOwner,
 } from '@shardlab/crosslink';
+import { AccountDelta } from './account-delta.ts';
+import { type FlatChange, type FlatEntry, isAccountKey } from './flat-account.ts';
+import { RecordStore, type StateRecord } from './record-store.ts';
 import { Trie } from './trie/trie.ts';
-import { accountFlatKey, accountFlatValue, type FlatEntry, isAccountKey } from './flat-account.ts';
-import type { RecordNamespace } from '@shardlab/crosslink';
-import { namespaceOf, recordNamespaceOf } from './namespaces.ts';
 
 /** An account as the executor works on it. Change it only between {@link ShardState.touch} and {@link ShardState.commit}. */
 export interface Account {
@@ -45,13 +39,7 @@ export interface Account {
   touched: boolean;
 }
 
-/** One stem's flat value under its flat key; `undefined` = absent. */
-export interface FlatChange {
-  readonly key: Uint8Array;
-  readonly value: Uint8Array | undefined;
-}
-
-/** What one block changed: the new flat values, and the old ones, with which it can be undone. */
+/** What one block changed: the new flat values, and the old ones, with which it can be undone. Entry i of both has the same key. */
 export interface StateDelta {
   readonly root: Hash32;
   readonly changes: readonly FlatChange[];
@@ -64,13 +52,8 @@ export interface AccountReader {
   account(key: string): Readonly<Pick<Account, 'balance' | 'nonce'>> | undefined;
 }
 
-interface RecordEntry {
-  readonly namespace: RecordNamespace;
-  readonly id: Uint8Array;
-  value: Uint8Array | undefined;
-  old: Uint8Array | undefined;
-  dirty: boolean;
-}
+const { suffix: BASIC_DATA } = BASIC_DATA_POSITION;
+const ABSENT = new Uint8Array(32);
 
 /**
  * The state of one shard: accounts and protocol records as objects, and the trie that commits to them (R9, R10). Not versioned: a block's delta undoes it.
@@ -79,13 +62,13 @@ export class ShardState implements AccountReader {
   readonly trie: Trie;
   private readonly hasher: Hasher;
   private readonly accounts = new Map<string, Account>();
-  private readonly records = new Map<string, RecordEntry>();
+  private readonly records: RecordStore;
   private touchedAccounts: Account[] = [];
-  private dirtyRecords: RecordEntry[] = [];
 
   constructor(hasher: Hasher, accountsExpected = 1024) {
     this.hasher = hasher;
     this.trie = new Trie(hasher, accountsExpected);
+    this.records = new RecordStore(hasher, this.trie);
   }
 
   /** Number of accounts that are not empty, and of those emptied since the last commit. */
@@ -97,7 +80,7 @@ export class ShardState implements AccountReader {
     return this.accounts.get(key);
   }
 
-  /** The account, made if it is absent. An empty one vanishes at commit. */
+  /** The account, made if it is absent. {@link touch} must follow: an empty one vanishes at commit. */
   open(key: string): Account {
     const known = this.accounts.get(key);
     if (known !== undefined) return known;
@@ -115,174 +98,109 @@ export class ShardState implements AccountReader {
     this.touchedAccounts.push(account);
   }
 
-  /** Stores (undefined: removes) a record of at most 8 KiB under the state root. */
+  /** Stores (undefined: removes) a record of at most 8 KiB under the state root; `id` has 20 bytes. */
   putRecord(namespace: RecordNamespace, id: Uint8Array, value: Uint8Array | undefined): void {
-    const key = namespace + bytesKey(id);
-    let entry = this.records.get(key);
-    if (entry === undefined) {
-      if (value === undefined) return;
-      entry = { namespace, id: id.slice(), value: undefined, old: undefined, dirty: false };
-      this.records.set(key, entry);
-    }
-    if (!entry.dirty) {
-      entry.dirty = true;
-      entry.old = entry.value;
-      this.dirtyRecords.push(entry);
-    }
-    entry.value = value;
+    this.records.put(namespace, id, value);
   }
 
   /** All records, for the protocol to adopt at start. */
-  *allRecords(): Iterable<{ readonly namespace: RecordNamespace; readonly id: Uint8Array; readonly value: Uint8Array }> {
-    for (const { namespace, id, value } of this.records.values()) if (value !== undefined) yield { namespace, id, value };
+  allRecords(): Iterable<StateRecord & { readonly value: Uint8Array }> {
+    return this.records.all();
   }
 
   /** Fills an empty state from flat entries (from the database or a genesis), all at once. Throws `DecodeError` on damage. */
   load(entries: Iterable<FlatEntry>): Hash32 {
     invariant(this.accounts.size === 0 && this.records.size === 0, 'a state is loaded when it is empty');
-    const owners: Owner[] = [];
     const loaded: Account[] = [];
-    const others: { owner: Owner; treeIndex: bigint; value: Uint8Array }[] = [];
-    for (const { key, value } of entries) {
-      const { owner: of, treeIndex } = decodeFlatKey(key);
-      if (!isAccountKey(key)) {
-        others.push({ owner: of, treeIndex, value });
-        continue;
-      }
-      const leaf = decodeFlatValue(value)[0]!;
-      invariant(leaf.suffix === BASIC_DATA_POSITION.suffix, 'an account has basic data');
-      const { balance, nonce } = decodeBasicData(leaf.value);
-      const account = this.open(bytesKey(of.subarray(12)));
-      account.balance = balance;
-      account.nonce = nonce;
-      loaded.push(account);
-      owners.push(of);
+    const others: FlatEntry[] = [];
+    for (const entry of entries) {
+      if (isAccountKey(entry.key)) loaded.push(this.loadAccount(entry));
+      else others.push(entry);
     }
-    this.loadAccounts(loaded, owners);
-    for (const each of others) this.loadStem(each.owner, each.treeIndex, each.value);
-    this.adoptRecords(others);
+    this.loadStems(loaded);
+    this.records.load(others);
     return this.trie.commit().root;
   }
 
-  private loadAccounts(accounts: readonly Account[], owners: readonly Owner[]): void {
-    const joined = new Uint8Array(owners.length * OWNER_BYTES);
-    owners.forEach((each, index) => joined.set(each, index * OWNER_BYTES));
-    const refs = this.trie.load(deriveStems(this.hasher, joined));
+  private loadAccount({ key, value }: FlatEntry): Account {
+    const leaves = decodeFlatValue(value);
+    const leaf = leaves[0];
+    if (leaf === undefined || leaves.length > 1 || leaf.suffix !== BASIC_DATA) throw new DecodeError('state/account', 'an account has basic data and nothing else');
+    const accountKey = bytesKey(key.subarray(NAMESPACE_BYTES, OWNER_BYTES));
+    if (this.accounts.has(accountKey)) throw new DecodeError('state/account', 'an account is listed twice');
+    const { balance, nonce } = decodeBasicData(leaf.value);
+    const account = this.open(accountKey);
+    account.balance = balance;
+    account.nonce = nonce;
+    return account;
+  }
+
+  private loadStems(accounts: readonly Account[]): void {
+    const owners = new Uint8Array(accounts.length * OWNER_BYTES);
+    accounts.forEach(({ key }, index) => {
+      for (let i = 0; i < key.length; i++) owners[index * OWNER_BYTES + NAMESPACE_BYTES + i] = key.charCodeAt(i);
+    });
+    const refs = this.trie.load(deriveStems(this.hasher, owners));
     const value = new Uint8Array(32);
     accounts.forEach((account, index) => {
       account.ref = refs[index]!;
       encodeBasicData({ status: 0, codeSize: 0, nonce: account.nonce, balance: account.balance }, value);
-      this.trie.set(account.ref, BASIC_DATA_POSITION.suffix, value);
+      this.trie.set(account.ref, BASIC_DATA, value);
     });
-  }
-
-  private loadStem(of: Owner, treeIndex: bigint, flatValue: Uint8Array): void {
-    const ref = this.trie.stemRef(deriveStem(this.hasher, of, treeIndex));
-    for (const { suffix, value } of decodeFlatValue(flatValue)) this.trie.set(ref, suffix, value);
-  }
-
-  /** Records of more than one stem are joined by their owner; stems come in the order of their index. */
-  private adoptRecords(stems: readonly { owner: Owner; treeIndex: bigint; value: Uint8Array }[]): void {
-    const chunks = new Map<string, { owner: Owner; values: { index: bigint; values: Uint8Array[] }[] }>();
-    for (const { owner: of, treeIndex, value } of stems) {
-      const key = bytesKey(of);
-      const entry = chunks.get(key) ?? { owner: of, values: [] };
-      entry.values.push({ index: treeIndex, values: decodeFlatValue(value).map((leaf) => leaf.value) });
-      chunks.set(key, entry);
-    }
-    for (const { owner: of, values } of chunks.values()) {
-      const namespace = recordNamespaceOf(of.subarray(0, 12) as Namespace);
-      const id = of.slice(12);
-      const ordered = values.sort((a, b) => (a.index < b.index ? -1 : 1)).flatMap((each) => each.values);
-      const value = decodeRecord(ordered).slice();
-      this.records.set(namespace + bytesKey(id), { namespace, id, value, old: undefined, dirty: false });
-    }
   }
 
   /** Commits all changes to the trie and hands over what to store. */
   commit(): StateDelta {
     const changes: FlatChange[] = [];
     const undo: FlatChange[] = [];
-    for (const account of this.touchedAccounts) this.commitAccount(account, changes, undo);
-    for (const entry of this.dirtyRecords) this.commitRecord(entry, changes, undo);
+    const delta = new AccountDelta(this.touchedAccounts.length, changes, undo);
+    for (const account of this.touchedAccounts) this.commitAccount(account, delta);
     this.touchedAccounts = [];
-    this.dirtyRecords = [];
+    this.records.commit(changes, undo);
     return { root: this.trie.commit().root, changes, undo };
   }
 
-  private commitAccount(account: Account, changes: FlatChange[], undo: FlatChange[]): void {
+  private commitAccount(account: Account, delta: AccountDelta): void {
     account.touched = false;
-    const { balance, nonce, oldBalance, oldNonce } = account;
-    const empty = balance === 0n && nonce === 0;
+    const { key, balance, nonce, oldBalance, oldNonce } = account;
     if (balance !== oldBalance || nonce !== oldNonce) {
-      const key = accountFlatKey(account.key);
-      const value = empty ? undefined : accountFlatValue(balance, nonce);
-      changes.push({ key, value });
-      undo.push({ key, value: oldBalance === 0n && oldNonce === 0 ? undefined : accountFlatValue(oldBalance, oldNonce) });
-      if (account.ref < 0) account.ref = this.trie.stemRef(deriveStem(this.hasher, accountOwner(keyBytes(account.key) as Address), 0n));
-      // The leaf's 32 bytes stand at the end of the flat value of a stem with one leaf.
-      if (value === undefined) this.trie.set(account.ref, BASIC_DATA_POSITION.suffix, ABSENT);
-      else this.trie.set(account.ref, BASIC_DATA_POSITION.suffix, value, value.length - 32);
+      const leafAt = delta.add(key, oldBalance, oldNonce, balance, nonce);
+      this.trie.set(this.refOf(account), BASIC_DATA, delta.bytes, leafAt);
     }
-    if (empty) this.accounts.delete(account.key);
+    // The commit that follows frees the reference of a stem without leaves: the object must not outlive it.
+    if (balance === 0n && nonce === 0) this.accounts.delete(key);
   }
 
-  private commitRecord(entry: RecordEntry, changes: FlatChange[], undo: FlatChange[]): void {
-    const before = entry.old === undefined ? [] : encodeRecord(entry.old);
-    const after = entry.value === undefined ? [] : encodeRecord(entry.value);
-    const of = owner(namespaceOf(entry.namespace), entry.id);
-    entry.dirty = false;
-    entry.old = undefined;
-    if (entry.value === undefined) this.records.delete(entry.namespace + bytesKey(entry.id));
-    for (let first = 0; first < Math.max(before.length, after.length); first += 256) {
-      const { treeIndex } = recordChunkPosition(first);
-      const key = encodeFlatKey({ owner: of, treeIndex });
-      changes.push({ key, value: stemOf(after.slice(first, first + 256)) });
-      undo.push({ key, value: stemOf(before.slice(first, first + 256)) });
-      const ref = this.trie.stemRef(deriveStem(this.hasher, of, treeIndex));
-      for (let chunk = first; chunk < Math.min(first + 256, Math.max(before.length, after.length)); chunk++) {
-        this.trie.set(ref, chunk - first, after[chunk] ?? ABSENT);
-      }
-    }
+  private refOf(account: Account): number {
+    if (account.ref < 0) account.ref = this.trie.stemRef(deriveStem(this.hasher, accountOwner(keyBytes(account.key) as Address), 0n));
+    return account.ref;
   }
 
-  /** Sets everything back to what `delta.undo` says; the block must be the last one. Returns the records that changed, for the protocol to follow. */
-  revert(delta: StateDelta): { readonly namespace: RecordNamespace; readonly id: Uint8Array; readonly value: Uint8Array | undefined }[] {
-    const restored = new Map<string, RecordEntry>();
-    for (const { key, value } of delta.undo) {
-      const { owner: of } = decodeFlatKey(key);
-      if (isAccountKey(key)) this.revertAccount(bytesKey(of.subarray(12)), value);
-      else this.revertStem(key, value, restored);
+  /**
+   * Sets everything back to what `delta.undo` says; the block must be the last one, and nothing be changed since. Returns the records that changed, for the protocol
+   * to follow.
+   */
+  revert(delta: StateDelta): StateRecord[] {
+    invariant(this.touchedAccounts.length === 0, 'a state with changes under way is not set back');
+    const others: FlatChange[] = [];
+    for (const change of delta.undo) {
+      if (isAccountKey(change.key)) this.revertAccount(change);
+      else others.push(change);
     }
+    const restored = this.records.revert(others);
     this.trie.commit();
-    return [...restored.values()];
+    return restored;
   }
 
-  private revertAccount(key: string, value: Uint8Array | undefined): void {
-    const account = this.open(key);
-    const data = value === undefined ? { balance: 0n, nonce: 0 } : decodeBasicData(value, value.length - 32);
-    account.balance = data.balance;
-    account.nonce = data.nonce;
-    if (account.ref < 0) account.ref = this.trie.stemRef(deriveStem(this.hasher, accountOwner(keyBytes(key) as Address), 0n));
-    if (value === undefined) this.trie.set(account.ref, BASIC_DATA_POSITION.suffix, ABSENT);
-    else this.trie.set(account.ref, BASIC_DATA_POSITION.suffix, value, value.length - 32);
-    if (value === undefined) this.accounts.delete(key);
-  }
-
-  private revertStem(key: Uint8Array, value: Uint8Array | undefined, restored: Map<string, RecordEntry>): void {
-    const { owner: of, treeIndex } = decodeFlatKey(key);
-    invariant(treeIndex === 0n, 'a record fits one stem');
-    const leaves = value === undefined ? [] : decodeFlatValue(value);
-    const ref = this.trie.stemRef(deriveStem(this.hasher, of, treeIndex));
-    for (const { suffix } of this.trie.leaves(ref)) this.trie.set(ref, suffix, ABSENT);
-    for (const leaf of leaves) this.trie.set(ref, leaf.suffix, leaf.value);
-    const namespace = recordNamespaceOf(of.subarray(0, 12) as Namespace);
-    const id = of.slice(12);
-    const record = leaves.length === 0 ? undefined : decodeRecord(leaves.map((leaf) => leaf.value)).slice();
-    const entry: RecordEntry = { namespace, id, value: record, old: undefined, dirty: false };
-    restored.set(namespace + bytesKey(id), entry);
-    if (record === undefined) this.records.delete(namespace + bytesKey(id));
-    else this.records.set(namespace + bytesKey(id), entry);
+  private revertAccount({ key, value }: FlatChange): void {
+    const { owner } = decodeFlatKey(key);
+    const account = this.open(bytesKey(owner.subarray(NAMESPACE_BYTES)));
+    const leaf = value === undefined ? ABSENT : value.subarray(value.length - 32);
+    const { balance, nonce } = decodeBasicData(leaf);
+    account.balance = balance;
+    account.nonce = nonce;
+    this.trie.set(this.refOf(account), BASIC_DATA, leaf);
+    if (value === undefined) this.accounts.delete(account.key);
   }
 
   /** Key and proof of an account's basic data in the committed state (see `verifyStateProof`). */
@@ -291,11 +209,3 @@ export class ShardState implements AccountReader {
     return { key, proof: this.trie.prove(key) };
   }
 }
-
-const ABSENT = new Uint8Array(32);
-
-function stemOf(chunks: readonly Uint8Array[]): Uint8Array | undefined {
-  return chunks.length === 0 ? undefined : encodeFlatValue(chunks.map((value, suffix) => ({ suffix, value })));
-}
-
-invariant(STEM_BYTES === 31, 'the trie and the key layout agree');

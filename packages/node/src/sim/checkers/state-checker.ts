@@ -82,7 +82,8 @@ export class StateChecker implements BlockChecker {
     this.violations = modules.violations;
     const { genesis } = options;
     const table = new AssignmentTable(this.hasher, { shards: genesis.shards, overrides: [] });
-    this.mirrors = Array.from({ length: genesis.shards }, () => ({ values: new Map(), balances: 0n, escrow: 0n, burned: 0n, transactions: 0, header: undefined, records: 0 }));
+    const sums = { balances: 0n, escrow: 0n, burned: 0n, transactions: 0, records: 0 };
+    this.mirrors = Array.from({ length: genesis.shards }, () => ({ ...sums, values: new Map(), header: undefined }));
     for (const { address, balance } of genesis.allocation) {
       if (balance === 0n) continue;
       const basic = new Uint8Array(32);

@@ -54,7 +54,9 @@ export class SupplyChecker implements BlockChecker {
     }
     this.cuts++;
     const found = cut.reduce((sum, { held }) => sum + held, 0n) + this.inFlight(cut);
-    if (found !== this.supply) this.violations.add('supply', `${when} the cut ${cut.map(({ height }) => height).join(',')} holds ${found} wei, genesis ${this.supply}`);
+    if (found === this.supply) return;
+    const heights = cut.map(({ height }) => height).join(',');
+    this.violations.add('supply', `${when} the cut ${heights} holds ${found} wei, genesis ${this.supply}`);
   }
 
   /** The latest cut in which nobody has consumed what was not sent; `undefined` if it is older than what is kept. */

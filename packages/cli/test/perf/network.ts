@@ -1,0 +1,215 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { benchRecovery } from '../../../node/test/perf/recovery.ts';
+import { readCluster } from '../../src/cluster/cluster-file.ts';
+import { pause } from '../../src/cluster/wait.ts';
+import { RpcClient } from '../../src/rpc/client.ts';
+import { networkStatus } from '../../src/rpc/methods.ts';
+
+const PROGRAM = fileURLToPath(new URL('../../bin/shardlab.js', import.meta.url));
+const SHARDS = 4;
+const ACCOUNTS = 1_000;
+const CROSS_SHARD = 0.2;
+const SEED = 1;
+/** Offered rates as shares of the recovery bound, from the highest; the first that holds is then held for a minute. */
+const RATIOS = [0.3, 0.25, 0.2, 0.16, 0.12, 0.09, 0.06];
+const STAGE_S = 15;
+const SUSTAINED_S = 60;
+const HALF_S = 30;
+/** A rate is held if all has ended this long after the last transaction was due: then no queue has grown. */
+const TAIL_MS = 4_000;
+const SAMPLE_MS = 2_000;
+const MEMORY_ACCOUNTS = 100_000;
+const MEMORY_RATE = 200;
+const MEMORY_S = 10;
+
+/** The fields of `load --json` that are read here. */
+interface Report {
+  readonly ok: boolean;
+  readonly submitted: number;
+  readonly committed: number;
+  readonly rejected: number;
+  readonly pending: number;
+  readonly offeredTps: number;
+  readonly committedTps: number;
+  readonly latencyMs: { readonly intraShard: { readonly p99: number | null }; readonly crossShard: { readonly p99: number | null } };
+  readonly generator: { readonly cores: number; readonly lagMaxMs: number };
+  readonly audit?: { readonly ok: boolean };
+}
+
+/** One probe of a rate. */
+export interface NetworkStage {
+  readonly bench: 'network-stage';
+  readonly seconds: number;
+  /** Offered rate over the recovery bound. */
+  readonly offeredRatio: number;
+  readonly offeredTps: number;
+  readonly committedTps: number;
+  readonly lost: number;
+  readonly crossShardP99Ms: number | null;
+  readonly generatorCores: number;
+  readonly held: boolean;
+}
+
+/** The whole network: {@link SHARDS} shards with one validator each, 20 % cross-shard, everything signed, the load generator beside it. */
+export interface NetworkBench {
+  readonly bench: 'network';
+  /** Committed per second over the recovery bound of the same run, sustained for {@link SUSTAINED_S} seconds. */
+  readonly ratio: number;
+  /** Bare recovers a second, all cores at once. */
+  readonly boundPerSecond: number;
+  readonly committedTps: number;
+  readonly offeredTps: number;
+  readonly seconds: number;
+  /** Transactions that did not end, or were refused. */
+  readonly lost: number;
+  readonly auditOk: boolean;
+  /** At half the sustained rate. */
+  readonly crossShardP99Ms: number | null;
+  readonly intraShardP99Ms: number | null;
+  /** The largest resident set of a node that was seen during the runs. */
+  readonly residentBytesMax: number;
+  readonly library: string;
+  readonly cpu: string;
+  readonly cores: number;
+}
+
+/** A node that holds many accounts. */
+export interface MemoryBench {
+  readonly bench: 'memory';
+  readonly accounts: number;
+  /** Largest resident set of the one shard's node, from its start through a short load. */
+  readonly residentBytes: number;
+}
+
+/** Runs the program; its output. Rejects unless it exits with 0, or with 1 where a bad answer is an answer. */
+function shardlab(args: readonly string[], badIsAnswer = false): Promise<string> {
+  const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let out = '';
+  let err = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => {
+      if (code === 0 || (badIsAnswer && code === 1 && out !== '')) resolve(out);
+      else reject(new Error(`shardlab ${args.join(' ')} exited with ${code}: ${err.trim()}`));
+    });
+  });
+}
+
+/** Runs `task` on a network of its own, which is down and gone afterwards; with the largest resident set of each node by id. */
+async function onNetwork<T>(options: readonly string[], task: (dataDir: string) => Promise<T>): Promise<{ readonly value: T; readonly resident: ReadonlyMap<string, number> }> {
+  const root = mkdtempSync(join(tmpdir(), 'shardlab-bench-'));
+  const dataDir = join(root, 'data');
+  const resident = new Map<string, number>();
+  const over = new AbortController();
+  try {
+    await shardlab(['up', ...options, '--base-port', '0', '--seed', String(SEED), '--detach', '--data-dir', dataDir]);
+    const sampling = sample(dataDir, resident, over.signal);
+    const value = await task(dataDir);
+    over.abort();
+    await sampling;
+    return { value, resident };
+  } finally {
+    over.abort();
+    await shardlab(['down', '--data-dir', dataDir]);
+    rmSync(root, { recursive: true, force: true });
+  }
+}
+
+async function sample(dataDir: string, resident: Map<string, number>, signal: AbortSignal): Promise<void> {
+  const client = new RpcClient({ url: readCluster(dataDir).nodes[0]!.rpcUrl });
+  try {
+    while (!signal.aborted) {
+      const { nodes } = await networkStatus(client);
+      for (const node of nodes) resident.set(node.id, Math.max(resident.get(node.id) ?? 0, Number(node['residentBytes'] ?? 0)));
+      await pause(SAMPLE_MS, signal);
+    }
+  } finally {
+    client.close();
+  }
+}
+
+async function load(dataDir: string, rate: number, seconds: number, options: readonly string[]): Promise<Report> {
+  const amount = ['--rate', rate.toFixed(1), '--duration', String(seconds)];
+  const out = await shardlab(['load', ...amount, ...options, '--json', '--data-dir', dataDir], true);
+  return JSON.parse(out.trim().split('\n').at(-1)!) as Report;
+}
+
+function stageOf(report: Report, bound: number, seconds: number): NetworkStage {
+  const { submitted, committed, pending, rejected, committedTps, offeredTps, latencyMs, generator } = report;
+  const endMs = committedTps === 0 ? Number.POSITIVE_INFINITY : (committed * 1_000) / committedTps;
+  const lost = pending + rejected;
+  return {
+    bench: 'network-stage',
+    seconds,
+    offeredRatio: Number((offeredTps / bound).toFixed(3)),
+    offeredTps,
+    committedTps,
+    lost,
+    crossShardP99Ms: latencyMs.crossShard.p99,
+    generatorCores: generator.cores,
+    held: lost === 0 && submitted > 0 && endMs <= seconds * 1_000 + TAIL_MS,
+  };
+}
+
+/** Looks for the highest rate of {@link RATIOS} that holds for a minute with nothing lost. */
+async function findSustained(dataDir: string, bound: number, stages: NetworkStage[]): Promise<Report | undefined> {
+  const mix = ['--cross-shard', String(CROSS_SHARD)];
+  for (const ratio of RATIOS) {
+    const probe = stageOf(await load(dataDir, bound * ratio, STAGE_S, [...mix, '--seed', String(stages.length), '--no-audit']), bound, STAGE_S);
+    stages.push(probe);
+    if (!probe.held) continue;
+    const report = await load(dataDir, bound * ratio, SUSTAINED_S, [...mix, '--seed', String(stages.length)]);
+    const stage = stageOf(report, bound, SUSTAINED_S);
+    stages.push(stage);
+    if (stage.held && report.audit?.ok === true) return report;
+  }
+  return undefined;
+}
+
+/** Measures resident memory with 100,000 accounts on one shard, through a short load. */
+export async function benchMemory(): Promise<MemoryBench> {
+  const { resident } = await onNetwork(['--shards', '1', '--accounts', String(MEMORY_ACCOUNTS)], (dataDir) =>
+    load(dataDir, MEMORY_RATE, MEMORY_S, ['--no-audit']),
+  );
+  return { bench: 'memory', accounts: MEMORY_ACCOUNTS, residentBytes: resident.get('shard-0') ?? 0 };
+}
+
+/** Measures the recovery bound, the highest sustained rate against it, and the latency at half that rate: 3 to 6 minutes. */
+export async function benchNetwork(): Promise<(NetworkStage | NetworkBench | MemoryBench)[]> {
+  const { perSecond: bound, library } = await benchRecovery();
+  const stages: NetworkStage[] = [];
+  const { value, resident } = await onNetwork(['--shards', String(SHARDS), '--accounts', String(ACCOUNTS)], async (dataDir) => {
+    const sustained = await findSustained(dataDir, bound, stages);
+    if (sustained === undefined) throw new Error(`no rate of ${RATIOS.join(', ')} of the bound holds for ${SUSTAINED_S} s: ${JSON.stringify(stages)}`);
+    const half = await load(dataDir, sustained.offeredTps / 2, HALF_S, ['--cross-shard', String(CROSS_SHARD), '--seed', '99', '--no-audit']);
+    stages.push(stageOf(half, bound, HALF_S));
+    return { sustained, half };
+  });
+  const { sustained, half } = value;
+  const network: NetworkBench = {
+    bench: 'network',
+    ratio: Number((sustained.committedTps / bound).toFixed(3)),
+    boundPerSecond: bound,
+    committedTps: sustained.committedTps,
+    offeredTps: sustained.offeredTps,
+    seconds: SUSTAINED_S,
+    lost: sustained.pending + sustained.rejected + half.pending + half.rejected,
+    auditOk: sustained.audit?.ok === true,
+    crossShardP99Ms: half.latencyMs.crossShard.p99,
+    intraShardP99Ms: half.latencyMs.intraShard.p99,
+    residentBytesMax: Math.max(...resident.values()),
+    library,
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: availableParallelism(),
+  };
+  return [...stages, network, await benchMemory()];
+}
+
+if (import.meta.main) for (const record of await benchNetwork()) process.stdout.write(`${JSON.stringify(record)}\n`);
