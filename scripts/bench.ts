@@ -22,7 +22,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   trie: { module: '../packages/shard/test/perf/trie.ts', exportName: 'benchTrie', args: async () => [await createCrypto()] },
   level: { module: '../packages/node/test/perf/level.ts', exportName: 'benchLevel' },
   gossip: { module: '../packages/node/test/perf/gossip.ts', exportName: 'benchGossip' },
-  execute: { module: '../packages/node/test/perf/execute.ts', exportName: 'benchExecute' },
+  execute: { module: '../packages/shard/test/perf/execute.ts', exportName: 'benchExecute', args: async () => [await createCrypto()] },
   network: { module: '../packages/cli/test/perf/network.ts', exportName: 'benchNetwork' },
 };
 

@@ -38,6 +38,8 @@ export interface SourceFacts {
 export interface Manifest {
   readonly workspace: string;
   readonly dependencies: readonly string[];
+  /** For its tests alone. */
+  readonly developmentDependencies: readonly string[];
 }
 
 /** The whole project, as far as layers are concerned. */
@@ -85,8 +87,9 @@ function readImports(file: SourceFile): Import[] {
 
 function readManifest(root: string, workspace: string): Manifest {
   const path = join(root, 'packages', workspace, 'package.json');
-  const { dependencies = {} } = JSON.parse(readFileSync(path, 'utf8')) as { dependencies?: Record<string, string> };
-  return { workspace, dependencies: Object.keys(dependencies) };
+  const json = JSON.parse(readFileSync(path, 'utf8')) as { dependencies?: Record<string, string>; devDependencies?: Record<string, string> };
+  const { dependencies = {}, devDependencies = {} } = json;
+  return { workspace, dependencies: Object.keys(dependencies), developmentDependencies: Object.keys(devDependencies) };
 }
 
 function readFacts(path: string, file: SourceFile, checker: Checker): SourceFacts {

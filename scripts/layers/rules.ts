@@ -45,10 +45,12 @@ function judgeImport(project: ProjectFacts, file: SourceFacts, item: Import): Om
   if (target.kind === 'file') found.push(...[judgeFileTarget(file, target)].filter((violation) => violation !== undefined));
   if (target.kind === 'workspace') found.push(...[judgeWorkspaceTarget(file, target)].filter((violation) => violation !== undefined));
   if (target.kind === 'builtin' && !file.test && rank(file.workspace) < rank('node')) found.push({ rule: 'purity', what: `${specifier}: a core has no I/O` });
-  const declared = project.manifests.find(({ workspace }) => workspace === file.workspace)?.dependencies ?? [];
+  const manifest = project.manifests.find(({ workspace }) => workspace === file.workspace);
+  const declared = manifest?.dependencies ?? [];
+  const forTests = [...project.developmentDependencies, ...(manifest?.developmentDependencies ?? [])];
   const name = target.kind === 'package' ? target.name : target.kind === 'workspace' ? `@shardlab/${target.workspace}` : undefined;
   const own = name === `@shardlab/${file.workspace}`;
-  if (name !== undefined && !own && !declared.includes(name) && !(file.test && project.developmentDependencies.includes(name))) {
+  if (name !== undefined && !own && !declared.includes(name) && !(file.test && forTests.includes(name))) {
     found.push({ rule: 'undeclared', what: `${name} is not among the dependencies of packages/${file.workspace}/package.json` });
   }
   if (file.path.startsWith(AUDIT)) {

@@ -34,8 +34,7 @@ test('kill -9 of each process in turn under cross-shard load; then of all at onc
   const report = network.lastLine<LoadAnswer>(LOAD, await load.done);
   assertNothingLost(report);
   network.assertBalanced(report.audit);
-  const after = await network.status();
-  assert.ok(after.nodes.every((node) => node.healthy), JSON.stringify(after));
+  await network.meshed();
 
   await t.test('all at once', async () => {
     const again = network.start('load', '--rate', '120', '--duration', '12', '--cross-shard', '0.5', '--seed', '2', '--json');
@@ -65,5 +64,6 @@ test('kill -9 of each process in turn under cross-shard load; then of all at onc
     assert.match(status.out, /"id":"beacon"[^}]*"healthy":false/);
     assert.equal((await network.run('kill', 'beacon', '--restart')).code, 0);
   });
+  await network.meshed();
   await network.audit();
 });

@@ -139,7 +139,7 @@ test('wallets: viem and ethers through one URL', async (t) => {
     }
     assert.equal((await publicClient.getBlock({ blockTag: 'earliest' })).number, 0n);
     assert.equal(await network.call('eth_getBlockByNumber', ['0xffffffff', false]), null);
-    const hash = `0x${'00'.repeat(32)}`;
+    const hash = `0x${'ee'.repeat(32)}`;
     for (const method of ['eth_getTransactionByHash', 'eth_getTransactionReceipt', 'shard_getCrossShardTransaction']) assert.equal(await network.call(method, [hash]), null);
     assert.equal(await network.call('eth_getBlockByHash', [hash, false]), null);
     const fees = await publicClient.estimateFeesPerGas();

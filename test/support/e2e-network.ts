@@ -220,6 +220,17 @@ export class TestNetwork {
     return this.json<StatusAnswer>('status');
   }
 
+  /** Waits until every node is healthy and connected to all others: a node that has just come back is dialled within seconds, not at once. */
+  async meshed(): Promise<StatusAnswer> {
+    let status: StatusAnswer | undefined;
+    await this.until('every node is healthy and connected to all others', async () => {
+      const ran = await this.run('status', '--json');
+      status = ran.code === 0 ? (JSON.parse(ran.out) as StatusAnswer) : undefined;
+      return status?.nodes.every((node) => node.healthy && node.peers === status!.nodes.length - 1) === true;
+    });
+    return status!;
+  }
+
   /** Audits; fails unless the books balance in every respect. */
   async audit(): Promise<AuditAnswer> {
     const audit = await this.json<AuditAnswer>('audit');

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   assignmentHash,
   type BeaconBlock,
@@ -19,6 +20,10 @@ import type { Findings } from './findings.ts';
 import type { NetworkGenesis } from './network-genesis.ts';
 import type { Source } from './source.ts';
 
+/** How often, in one audit, and how long it is waited for a beacon block with an epoch that a shard has used already. */
+const WAITS_MAX = 10;
+const WAIT_MS = 200;
+
 /** One epoch that the beacon certified. */
 export interface AuditedEpoch {
   readonly assignment: EpochAssignment;
@@ -39,6 +44,7 @@ export class BeaconWalk {
   private readonly crosslinks: Hash32[][];
   private parent: { readonly height: number; readonly hash: Hash32; readonly timestampMs: number };
   private broken = false;
+  private waitsLeft = WAITS_MAX;
 
   constructor(network: NetworkGenesis, modules: { readonly source: Source; readonly crypto: Crypto; readonly findings: Findings }) {
     this.network = network;
@@ -74,10 +80,14 @@ export class BeaconWalk {
     }
   }
 
-  /** Advances until `epoch` is known; false when the beacon chain has not got it. */
-  async knows(epoch: number): Promise<boolean> {
-    if (this.epochs[epoch] === undefined) await this.advance();
-    return this.epochs[epoch] !== undefined;
+  /** Advances until `epoch` is known, or no beacon block comes that brings it: the node that is asked may be a little behind the shard that uses it. */
+  async seek(epoch: number): Promise<void> {
+    while (this.epochs[epoch] === undefined && this.waitsLeft > 0 && !this.broken) {
+      await this.advance();
+      if (this.epochs[epoch] !== undefined) return;
+      this.waitsLeft--;
+      await sleep(WAIT_MS);
+    }
   }
 
   private wrong(height: number, message: string, hash?: Hash32): void {

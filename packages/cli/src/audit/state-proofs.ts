@@ -74,7 +74,7 @@ async function wrongProof(
     const header = decodeAll(encodedHeader!, readHeader);
     const certificate = decodeAll(encodedCertificate!, readCertificate);
     if (header.shard !== shard) return 'it is of another shard';
-    await beacon.knows(header.epoch);
+    await beacon.seek(header.epoch);
     const validators = beacon.epoch(header.epoch)?.assignment.shardValidators[shard];
     if (validators === undefined) return 'its epoch is not certified';
     const uncertified = checkHeaderCertificate(crypto, network.hash, validators, header, certificate);

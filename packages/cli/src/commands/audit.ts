@@ -1,10 +1,11 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
+import { renderAudit } from '../audit/render.ts';
 import { clusterPaths } from '../cluster/layout.ts';
-import { auditLines } from '../output/audit-view.ts';
 import { EXIT_BAD, EXIT_GOOD, usageError } from '../output/cli-error.ts';
 import { writeJsonLine, writeLines } from '../output/output.ts';
+import { COLOUR_STYLE } from '../output/style.ts';
 import type { Cli, NetworkOptions } from './cli.ts';
 import { findNetwork } from './network.ts';
 import { text } from './values.ts';
@@ -52,7 +53,7 @@ export function auditCommand(cli: Cli): Command {
           );
           progress.clear();
           if (options.json === true) writeJsonLine(stdout, report);
-          else writeLines(stdout, auditLines(report, stdout));
+          else writeLines(stdout, renderAudit(report, { colour: stdout.style === COLOUR_STYLE }));
           return report.ok ? EXIT_GOOD : EXIT_BAD;
         } finally {
           progress.clear();

@@ -1,4 +1,5 @@
 import type { Crypto } from '@shardlab/crosslink';
+import type { AuditReport } from '../audit/report.ts';
 import type { GenesisPlan } from '../workload/genesis-plan.ts';
 import type { LoadOptions } from '../load/options.ts';
 import type { LoadModules } from '../load/run-load.ts';
@@ -26,11 +27,6 @@ export interface AuditRequest {
   onProgress(text: string): void;
 }
 
-/** What came of an audit: the fields of `audit --json`. */
-export interface AuditResult extends Readonly<Record<string, unknown>> {
-  readonly ok: boolean;
-}
-
 /** The heavy parts, loaded when a command needs them: `status` shall not wait for the load generator's imports. */
 export interface CliModules {
   crypto(): Promise<Crypto>;
@@ -41,7 +37,7 @@ export interface CliModules {
   planDerivedGenesis(accounts: number, seed: number): Promise<GenesisPlan>;
   planTraceGenesis(file: string, seed: number): Promise<GenesisPlan>;
   runLoad(options: LoadOptions, modules: LoadModules): Promise<LoadReport>;
-  runAudit(request: AuditRequest): Promise<AuditResult>;
+  runAudit(request: AuditRequest): Promise<AuditReport>;
   /** Becomes the node that `configFile` describes; resolves when it has stopped, or has started and goes on by itself. */
   runNode(configFile: string): Promise<void>;
 }

@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
+import { renderAudit } from '../audit/render.ts';
+import type { AuditReport } from '../audit/report.ts';
 import type { LoadOptions } from '../load/options.ts';
 import type { LoadProgress } from '../load/run-load.ts';
-import { auditLines } from '../output/audit-view.ts';
 import { EXIT_BAD, EXIT_GOOD, usageError } from '../output/cli-error.ts';
 import { LiveLine } from '../output/live-line.ts';
 import { type Output, writeJsonLine, writeLines } from '../output/output.ts';
@@ -15,7 +16,6 @@ import { RpcClient } from '../rpc/client.ts';
 import { networkStatus, type NetworkStatus } from '../rpc/methods.ts';
 import { ledgersIn } from './audit.ts';
 import { type Cli, given, type NetworkOptions } from './cli.ts';
-import type { AuditResult } from './context.ts';
 import { findNetwork } from './network.ts';
 import { fileDigest, SEED_DEFAULT } from './start-network.ts';
 import { decimal, text, wholeNumber } from './values.ts';
@@ -96,7 +96,7 @@ export async function runAuditedLoad(cli: Cli, wanted: AuditedLoad, signal: Abor
   const output = cli.progressOutput({ ...(json ? { json: true } : {}) });
   const before = new Set(ledgersIn(load.dataDir));
   const report = await withProgressView(output, (onProgress) => modules.runLoad(load, { signal, onProgress }));
-  let audit: AuditResult | undefined;
+  let audit: AuditReport | undefined;
   if (wanted.audit && !signal.aborted) {
     const progress = new LiveLine(output);
     try {
@@ -108,7 +108,10 @@ export async function runAuditedLoad(cli: Cli, wanted: AuditedLoad, signal: Abor
   }
   const ok = report.ok && audit?.ok !== false;
   if (json) writeJsonLine(stdout, { ...report, ok, ...(audit === undefined ? {} : { audit }) });
-  else writeLines(stdout, [...reportLines(report, stdout.style === COLOUR_STYLE), ...(audit === undefined ? [] : ['', ...auditLines(audit, stdout)])]);
+  else {
+    const colour = stdout.style === COLOUR_STYLE;
+    writeLines(stdout, [...reportLines(report, colour), ...(audit === undefined ? [] : ['', ...renderAudit(audit, { colour })])]);
+  }
   signal.throwIfAborted();
   return ok ? EXIT_GOOD : EXIT_BAD;
 }

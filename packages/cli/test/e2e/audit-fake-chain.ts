@@ -154,7 +154,7 @@ export class FakeChain {
         blockIntervalMs: 250,
         heartbeatMs: 1000,
         deadlineMs: DEADLINE_MS,
-        blockGasLimit: options.blockGasLimit ?? 21_000 * 4,
+        blockGasLimit: options.blockGasLimit ?? 21_000 * 3,
         baseFeePerGas: '1000000000',
         openPreparesMax: 8192,
         attemptsMax: 3,
@@ -317,11 +317,11 @@ export class FakeChain {
   }
 }
 
-/** What an honest loader would have written down: every transaction with its outcome, or `pending`. */
-export function honestLedger(chain: FakeChain): { readonly hash: string; readonly outcome: 'committed' | 'aborted' | 'rejected' | 'pending' }[] {
+/** What an honest loader would have written down that has seen the shards up to `heads`: every transaction with its outcome, or `pending`. */
+export function honestLedger(chain: FakeChain, heads?: readonly number[]): { readonly hash: string; readonly outcome: 'committed' | 'aborted' | 'rejected' | 'pending' }[] {
   const outcomes = new Map<string, 'committed' | 'aborted'>();
-  for (const shard of chain.shards) {
-    for (const { receipts } of shard.sealed) for (const { txHash, status } of receipts) outcomes.set(toHex(txHash), status === 1 ? 'committed' : 'aborted');
+  for (const [shard, { sealed }] of chain.shards.entries()) {
+    for (const { receipts } of sealed.slice(0, heads?.[shard])) for (const { txHash, status } of receipts) outcomes.set(toHex(txHash), status === 1 ? 'committed' : 'aborted');
   }
   return chain.sent.map(({ hash }) => ({ hash: toHex(hash), outcome: outcomes.get(toHex(hash)) ?? 'pending' }));
 }

@@ -26,6 +26,9 @@ class Refusal extends Error {
 export class FakeNode {
   readonly unreachable = new Set<number>();
   url = '';
+  /** Sizes of pages: small, so that a test has many, and records are parted. */
+  pageEntries = 5;
+  pageBlocks = 7;
   /** Pins held now. */
   readonly pins = new Map<string, { readonly shard: number; readonly height: number }>();
   private readonly chain: FakeChain;
@@ -85,7 +88,7 @@ export class FakeNode {
         return { ...rest, allocationCount: (allocation as unknown[]).length };
       }
       case 'shard_getAllocation':
-        return (JSON.parse(this.chain.genesisText) as { allocation: unknown[] }).allocation.slice(from, from + Math.min(count, 25));
+        return (JSON.parse(this.chain.genesisText) as { allocation: unknown[] }).allocation.slice(from, from + Math.min(count, 1_000));
       case 'shard_getBeaconBlocks':
         return { latest: this.chain.beaconBlocks.length, blocks: this.chain.beaconBlocks.slice(from - 1, from - 1 + Math.min(count, 10)).map(toHex) };
       default:
@@ -102,7 +105,7 @@ export class FakeNode {
         return { id: `shard-${shard}`, role: 'shard', shard, height: head };
       case 'shard_getBlocks': {
         const [from, count] = params as [number, number];
-        return { latest: head, blocks: blocks.slice(from - 1, Math.min(head, from - 1 + Math.min(count, 7))).map(toHex) };
+        return { latest: head, blocks: blocks.slice(from - 1, Math.min(head, from - 1 + Math.min(count, this.pageBlocks))).map(toHex) };
       }
       case 'shard_pinState': {
         const [height] = params as [number];
@@ -129,8 +132,7 @@ export class FakeNode {
     this.hooks.state?.(pin.shard, pin.height, entries);
     const keys = [...entries.keys()].sort();
     const after = cursor === null ? '' : Buffer.from(cursor.slice(2), 'hex').toString('latin1');
-    // Pages of five entries, so that records and accounts are parted.
-    const page = keys.filter((key) => key > after).slice(0, 5);
+    const page = keys.filter((key) => key > after).slice(0, this.pageEntries);
     const writer = new Writer();
     for (const key of page) {
       const value = entries.get(key)!;

@@ -142,6 +142,7 @@ const CHAIN_LIES: readonly Lie[] = [
   { check: 'parent-hash', chain: headerAt((header) => void (header.parentHash = flipped(header.parentHash))) },
   { check: 'timestamp', chain: headerAt((header) => void (header.timestampMs -= 60_000)) },
   { check: 'epoch', chain: headerAt((header) => void (header.epochCertificateHash = flipped(header.epochCertificateHash))) },
+  { check: 'epoch', chain: headerAt((header) => void (header.epoch = 9)) },
   { check: 'certificate', chain: sealedAt((block) => ({ ...block, certificate: forged(block.certificate) })) },
   { check: 'header-fields', chain: headerAt((header) => void (header.baseFeePerGas += 1n)) },
   { check: 'tx-root', chain: headerAt((header) => void (header.txRoot = flipped(header.txRoot))) },

@@ -1,5 +1,5 @@
 /** What several tests of this package share: hashes and signatures of the platform, and arbitrary values of everything that has a codec. */
-import { createHash, createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
+import { createPrivateKey, createPublicKey, hash, sign, verify } from 'node:crypto';
 import { keccak_256 } from '@noble/hashes/sha3.js';
 import fc, { type Arbitrary } from 'fast-check';
 import type { EpochAssignment, EpochCertificate } from '../../src/assignment.ts';
@@ -17,7 +17,7 @@ import type { Lock } from '../../src/xtx/locks.ts';
 import type { CrossShardMessage, Operation, VoteAnswer } from '../../src/xtx/messages.ts';
 import type { CoordinatorRecord, Moment, ParticipantRecord } from '../../src/xtx/types.ts';
 
-const sha256 = (data: Uint8Array): Hash32 => hash32(new Uint8Array(createHash('sha256').update(data).digest()));
+const sha256 = (data: Uint8Array): Hash32 => hash32(new Uint8Array(hash('sha256', data, 'buffer')));
 
 export const HASHER: Hasher = {
   sha256,

@@ -62,7 +62,8 @@ export class NodeMetrics {
   }
 
   /** Lets each scrape read the node itself. Call once. */
-  bind(sources: MetricSources): void {
+  bind(given: MetricSources): void {
+    const sources = { counters: () => given.counters(), status: oncePerScrape(() => given.status()) };
     for (const { name, help, read } of STATUS_GAUGES) {
       const gauge: Gauge = new Gauge({ name, help, registers: [this.registry], collect: () => gauge.set(read(sources.status())) });
     }
@@ -124,6 +125,19 @@ const STATUS_GAUGES: readonly { readonly name: string; readonly help: string; re
   { name: 'shardlab_xtx_participating_transactions', help: 'Open cross-shard transactions with a part here', read: (status) => status.crossShard.participating },
   { name: 'shardlab_xtx_held_locks', help: 'Locks held', read: (status) => status.crossShard.locksHeld },
 ];
+
+/** A status is put together from many places: one serves all metrics of a scrape. */
+function oncePerScrape(read: () => NodeStatus): () => NodeStatus {
+  let last: NodeStatus | undefined;
+  return () => {
+    if (last === undefined) {
+      last = read();
+      // Scrapes read all metrics in one turn of the event loop, or nearly so.
+      setImmediate(() => (last = undefined));
+    }
+    return last;
+  };
+}
 
 function networkMetrics(registry: Registry): NetworkMetrics {
   const counters = new Map<string, Counter>();

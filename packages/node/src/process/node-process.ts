@@ -7,7 +7,9 @@ import { createLibp2pNetwork, type Libp2pNetwork } from '../network/host.ts';
 import { runtimeLog } from '../observability/logger.ts';
 import { type CoreCounters, NodeMetrics } from '../observability/metrics.ts';
 import type { Done, Network, NodeName, Storage } from '../ports.ts';
+import { measuredRecovery } from '../recovery/measured-recovery.ts';
 import { RecoveryPool } from '../recovery/recovery-pool.ts';
+import type { SenderRecovery } from '../recovery/sender-recovery.ts';
 import { assembleShard, BEACON_TOPICS, inlineExecutor, shardGenesis, type ShardNode, shardTopics, validatorKey } from '../runtime/assemble.ts';
 import { NodeRuntime, type RuntimePorts } from '../runtime/node-runtime.ts';
 import { serveFrom, type ServeModules } from '../runtime/serve.ts';
@@ -110,7 +112,7 @@ export class NodeProcess {
     return storage;
   }
 
-  private async startRecovery(): Promise<RecoveryPool> {
+  private async startRecovery(): Promise<SenderRecovery> {
     const { config, genesis } = this.options;
     const pool = new RecoveryPool(
       { policy: { chainId: genesis.chainId, allowUnprotected: false }, workers: config.recoveryWorkers },
@@ -119,7 +121,7 @@ export class NodeProcess {
     this.stops.push(() => pool.stop());
     // The beacon takes no transactions: it needs no threads.
     if (config.name.chain !== BEACON) await pool.start();
-    return pool;
+    return measuredRecovery(pool, this.metrics, () => performance.now());
   }
 
   private async network(storage: Storage): Promise<Libp2pNetwork> {
@@ -266,7 +268,7 @@ function executesNothing(): never {
 /** What a node is made of. */
 interface Parts {
   readonly storage: Storage;
-  readonly recovery: RecoveryPool;
+  readonly recovery: SenderRecovery;
   readonly network: Libp2pNetwork;
   readonly core: ShardNode | BeaconReplica;
   readonly chain: ChainReader;

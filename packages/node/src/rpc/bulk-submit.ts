@@ -1,4 +1,4 @@
-import { DecodeError, Reader } from '@shardlab/crosslink';
+import { type DecodeError, Reader } from '@shardlab/crosslink';
 import type { SubmitResult } from '@shardlab/shard';
 
 /** Transactions in one bulk submit. */

@@ -3,8 +3,17 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 /** Largest body of a request, in bytes. */
 export const BODY_BYTES_MAX = 1 << 20;
 
-/** Reads a body; undefined when it is larger than {@link BODY_BYTES_MAX} or the caller went away. The bytes are the receiver's own. */
-export function readBody(request: IncomingMessage): Promise<{ readonly body: Uint8Array } | { readonly failed: 'too-large' | 'gone' }> {
+/** What all requests' bodies may take together. */
+export interface BodyBudget {
+  /** Asks for so many bytes more; false = there is no room now. */
+  take(sizeBytes: number): boolean;
+}
+
+/** What reading a body came to: the bytes, which are the receiver's own, or why there are none. */
+export type BodyRead = { readonly body: Uint8Array } | { readonly failed: 'too-large' | 'busy' | 'gone' };
+
+/** Reads a body of at most {@link BODY_BYTES_MAX} bytes. */
+export function readBody(request: IncomingMessage, budget: BodyBudget): Promise<BodyRead> {
   return new Promise((resolve) => {
     const announced = Number(request.headers['content-length'] ?? 0);
     if (announced > BODY_BYTES_MAX) {
@@ -15,10 +24,11 @@ export function readBody(request: IncomingMessage): Promise<{ readonly body: Uin
     let sizeBytes = 0;
     request.on('data', (part: Buffer) => {
       sizeBytes += part.length;
-      if (sizeBytes > BODY_BYTES_MAX) {
+      const failed = sizeBytes > BODY_BYTES_MAX ? 'too-large' : budget.take(part.length) ? undefined : 'busy';
+      if (failed !== undefined) {
         request.removeAllListeners('data');
         request.pause();
-        resolve({ failed: 'too-large' });
+        resolve({ failed });
         return;
       }
       parts.push(part);

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ShardlabError, type ShardId } from '@shardlab/crosslink';
-import { BODY_BYTES_MAX, corsHeaders, isLoopback, readBody, respond } from './http-body.ts';
+import { BODY_BYTES_MAX, type BodyRead, corsHeaders, isLoopback, readBody, respond } from './http-body.ts';
 import { errorText } from './json-rpc.ts';
 import { RPC_CODES, RpcError } from './rpc-error.ts';
 import type { RpcService } from './rpc-service.ts';
@@ -25,6 +25,8 @@ export interface RpcServerModules {
 const CONNECTIONS_MAX = 1_024;
 /** Requests that are worked on at a time. */
 const REQUESTS_MAX = 512;
+/** Bytes of bodies that are held at a time. */
+const BODIES_BYTES_MAX = 64 << 20;
 /** From a connection's start, or an answer's end, to the end of the next request's headers and body. */
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -52,6 +54,7 @@ export class RpcServer {
   private readonly modules: RpcServerModules;
   private readonly server: Server;
   private working = 0;
+  private bodyBytes = 0;
   private stopping = false;
 
   constructor(options: RpcServerOptions, modules: RpcServerModules) {
@@ -125,10 +128,26 @@ export class RpcServer {
     if (method !== 'POST') return refuse(request, response, 405, new RpcError(RPC_CODES.invalidRequest, 'POST JSON-RPC 2.0 here'), { ...cors, allow: 'POST, OPTIONS' });
     const wanted = target.submit ? BINARY_TYPE : JSON_TYPE;
     if (mediaType(request) !== wanted) return refuse(request, response, 415, new RpcError(RPC_CODES.invalidRequest, `the content type must be ${wanted}`), cors);
-    const read = await readBody(request);
+    let taken = 0;
+    const take = (sizeBytes: number): boolean => {
+      if (this.bodyBytes + sizeBytes > BODIES_BYTES_MAX) return false;
+      this.bodyBytes += sizeBytes;
+      taken += sizeBytes;
+      return true;
+    };
+    try {
+      await this.serveBody(target, await readBody(request, { take }), request, response, cors);
+    } finally {
+      this.bodyBytes -= taken;
+    }
+  }
+
+  private async serveBody(target: Target, read: BodyRead, request: IncomingMessage, response: ServerResponse, cors: Readonly<Record<string, string>>): Promise<void> {
     if ('failed' in read) {
       if (read.failed === 'gone') return;
-      return refuse(request, response, 413, new RpcError(RPC_CODES.limit, `the body has more than ${BODY_BYTES_MAX} bytes`), cors);
+      const tooLarge = read.failed === 'too-large';
+      const message = tooLarge ? `the body has more than ${BODY_BYTES_MAX} bytes` : 'this node is busy: try again';
+      return refuse(request, response, tooLarge ? 413 : 503, new RpcError(RPC_CODES.limit, message), cors);
     }
     const { status, text } = await this.answer(target, read.body);
     // It may have begun to stop meanwhile: then this connection must not be kept.

@@ -99,8 +99,9 @@ export interface ChainReaderOptions {
   readonly chainId: number;
 }
 
-/** Decoded blocks that are kept: wallets and traces ask for the same few again. */
+/** Decoded blocks that are kept, if they are not larger than this: wallets and traces ask for the same few again. */
 const BLOCKS_KEPT = 8;
+const KEPT_BLOCK_BYTES_MAX = 1 << 20;
 const HEADS_KEPT = 1_024;
 /** Events of the latest blocks are kept, for those who follow them, within both bounds. */
 const EVENT_BLOCKS_KEPT = 64;
@@ -195,7 +196,7 @@ export class ChainReader {
     this.blocks.set(height, read);
     const drop = (): void => void this.blocks.delete(height);
     // Only what is there is remembered: an absent height may come to be.
-    read.then((block) => (block === undefined ? drop() : undefined), drop);
+    read.then((found) => (found === undefined || found.sizeBytes > KEPT_BLOCK_BYTES_MAX ? drop() : undefined), drop);
     if (this.blocks.size > BLOCKS_KEPT) this.blocks.delete(this.blocks.keys().next().value!);
     return read;
   }

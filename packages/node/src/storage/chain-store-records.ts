@@ -7,7 +7,7 @@ import {
   type Hash32,
   type Height,
   invariant,
-  Reader,
+  type Reader,
   type ShardId,
   Writer,
 } from '@shardlab/crosslink';

@@ -4,10 +4,10 @@ import { AssignmentTable, bytesKey, type Height, type ShardId, ShardlabError, to
 import { type BeaconStart, ShardState } from '@shardlab/shard';
 import fc from 'fast-check';
 import type { Storage } from '../../src/ports.ts';
-import { type RecoveredShard, recoverBeacon, recoverShard } from '../../src/storage/chain-store.ts';
+import { batchOf, type RecoveredShard, recoverBeacon, recoverShard } from '../../src/storage/chain-store.ts';
 import { ChainReader } from '../../src/storage/chain-store-reader.ts';
 import { decodeUndo, encodeUndo, UNDO_HEIGHTS } from '../../src/storage/chain-store-records.ts';
-import { BEACON_BLOCKS, BLOCKS, EPOCH_CERTIFICATES, META, UNDO } from '../../src/storage/key-space.ts';
+import { BEACON_BLOCKS, BLOCKS, EPOCH_CERTIFICATES, META, TRANSACTIONS, UNDO } from '../../src/storage/key-space.ts';
 import { accountsOf, addressOf, CHAIN_ID, CRYPTO, outcome, pumpedStorage, recovered, store, TestBeacon, testGenesis, TestShard, transfer } from './chain-store-support.ts';
 
 const GENESIS = testGenesis(2, 24);
@@ -161,6 +161,18 @@ test('places, tombstones and open records follow a cross-shard transaction', asy
   assert.equal((await reader.block(3))?.block.receipts[0]?.crossShard, true);
   assert.deepEqual((await reader.headAt(2))?.hash, shard.blocks[1]!.hash);
   assert.deepEqual(await reader.placeOfBlock(shard.blocks[1]!.hash), { chain: 0, height: 2 });
+});
+
+test('one block is one batch in which no key stands twice', async () => {
+  const { shard } = await shardStore();
+  const raws = HERE.flatMap((from, index) => [0, 1, 2].map((nonce) => transfer(from, addressOf((nonce === 1 ? THERE : HERE)[(index + 1) % 6]!), nonce)));
+  const record = await shard.next(raws);
+  // A consumed entry with the sequence of one that leaves now can not be; if it were, the key must still stand once.
+  const { puts, deletes } = batchOf({ ...record, consumed: [{ destination: 1 as ShardId, firstSequence: 1 }] }, 'shard');
+  const keys = [...puts.map(({ key }) => toHex(key)), ...deletes.map((key) => toHex(key))];
+  assert.equal(new Set(keys).size, keys.length);
+  assert.equal(record.block.transactions.length, 18);
+  assert.equal(puts.filter(({ key }) => key[0] === TRANSACTIONS.prefix).length, 18);
 });
 
 test('undo records: round trip, and bounds on what is read', () => {

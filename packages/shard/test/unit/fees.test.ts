@@ -13,8 +13,8 @@ test('the base fee follows EIP-1559: the vectors of go-ethereum', () => {
   for (const { next, ...parent } of vectors) assert.equal(nextBaseFee({ ...parent, gasLimit: 20_000_000 }), next);
 });
 
-test('the base fee follows EIP-1559 at its edges: mainnet block 12,965,000 to 12,965,002, empty and full blocks, small fees', () => {
-  // The London block itself has 1 gwei; the two after it as mainnet has them.
+test('the base fee follows EIP-1559 at its edges: the first block of London, empty and full blocks, small fees', () => {
+  // Block 12,965,000, the first with a base fee (1 gwei); its child's is mainnet's.
   assert.equal(nextBaseFee({ baseFeePerGas: 1_000_000_000n, gasUsed: 30_025_257, gasLimit: 30_029_122 }), 1_124_967_822n);
   assert.equal(nextBaseFee({ baseFeePerGas: 8n, gasUsed: 0, gasLimit: 100 }), 7n);
   assert.equal(nextBaseFee({ baseFeePerGas: 7n, gasUsed: 0, gasLimit: 100 }), 7n);

@@ -218,7 +218,8 @@ export class Trie {
    */
   private hashChanged(count: number): void {
     const { seeds, top } = this;
-    const bits = Math.max(0, Math.min(8, Math.ceil(Math.log2(count / PART_STEMS))));
+    // ceil(log2(parts)), in integers: exact on every engine.
+    const bits = Math.min(8, 32 - Math.clz32(Math.max(0, Math.ceil(count / PART_STEMS) - 1)));
     const { sorted, ends } = partition(this.dirty.items, count, this.stems.meta, bits);
     let start = 0;
     for (const end of ends) {

@@ -1,0 +1,10 @@
+import { readFileSync } from 'node:fs';
+import { createCrypto } from '@shardlab/node';
+import { runAudit } from '../../src/audit/run-audit.ts';
+const url = readFileSync('/tmp/h11perf/url', 'utf8');
+const ledger = JSON.parse(readFileSync('/tmp/h11perf/ledger.json', 'utf8'));
+const start = performance.now();
+let last = start;
+const report = await runAudit({ rpcUrl: url, ledger, onProgress: (line) => { console.log(((performance.now() - start) / 1000).toFixed(1), line); } }, { crypto: await createCrypto() });
+console.log((performance.now() - start) / 1000, 's', process.resourceUsage().maxRSS / 1024, 'MB', process.cpuUsage());
+console.log(JSON.stringify({ ...report, findings: report.findings.slice(0, 3) }));

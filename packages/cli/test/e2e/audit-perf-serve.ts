@@ -1,0 +1,11 @@
+import { FakeChain, honestLedger } from './audit-fake-chain.ts';
+import { FakeNode } from './audit-fake-node.ts';
+import { writeFileSync } from 'node:fs';
+const chain = await FakeChain.make({ rounds: 26, accounts: 100_000, transactions: 4_200, blockGasLimit: 21_000 * 14_000 });
+const node = await FakeNode.start(chain);
+node.pageEntries = 14_000;
+node.pageBlocks = 2;
+writeFileSync('/tmp/h11perf/ledger.json', JSON.stringify(honestLedger(chain)));
+writeFileSync('/tmp/h11perf/url', node.url);
+console.log(node.url);
+setTimeout(() => process.exit(0), 400_000);
