@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { concatBytes, decodeBatch, encodeAnnouncement, encodeBatch, Prng, type ReceiptBatch, type ShardId, TOPICS } from '@shardlab/crosslink';
+import { privateKeyToAccount } from 'viem/accounts';
 import { type LoadAnswer, startNetwork, type TestNetwork } from '../support/e2e-network.ts';
 import { metric, startPeer, type TestPeer, validatorSecretOf } from '../support/e2e-peer.ts';
 
@@ -49,6 +50,19 @@ function forgeries(batch: ReceiptBatch, peer: TestPeer, rogueSecret: Uint8Array)
   ];
 }
 
+/** A cross-shard transfer to shard 1, which is down: shard 0 keeps the message for it. */
+async function sendToTheDead(network: TestNetwork): Promise<void> {
+  const { rpcUrl } = network.node('shard-0');
+  const [from, to] = [network.accountsOn(0, 1)[0]!, network.accountsOn(1, 1)[0]!];
+  const account = privateKeyToAccount(from.secretKey);
+  const nonce = Number(await network.call<string>('eth_getTransactionCount', [from.address, 'pending'], '/', rpcUrl));
+  const fees = { maxFeePerGas: 10n ** 10n, maxPriorityFeePerGas: 1n, gas: 30_000n };
+  const raw = await account.signTransaction({ type: 'eip1559', chainId: network.network.chainId, nonce, to: to.address, value: 1n, ...fees });
+  await network.call<string>('eth_sendRawTransaction', [raw], '/', rpcUrl);
+  const kept = async (): Promise<number> => (await network.call<{ outbox: { messages: number } }>('shard_status', [], '/shard/0', rpcUrl)).outbox.messages;
+  await network.until('shard 0 has prepared', async () => (await kept()) > 0);
+}
+
 async function assertAlive(network: TestNetwork): Promise<void> {
   const { nodes } = await network.status();
   for (const node of nodes) assert.ok(node.healthy, `${node.id}: ${node.reason ?? 'not healthy'}`);
@@ -83,6 +97,7 @@ test('peers that send what they should not', async (t) => {
 
   await t.test('a validator that lies: forged, replayed and broken messages are refused, counted, and cost it', async (sub) => {
     assert.equal((await network.run('kill', 'shard-1')).code, 0);
+    await sendToTheDead(network);
     const secret = validatorSecretOf(network, 'shard-1');
     const peer = await startPeer(sub, network, { node: { chain: 1 as ShardId, validator: 0 }, validatorSecret: secret, transportSeed: bytes(4) });
     await network.until('the liar is connected', () => peer.host.connected().some(({ chain }) => chain === 0));
@@ -92,11 +107,11 @@ test('peers that send what they should not', async (t) => {
     const prng = new Prng(SEED);
     await assertRefused(network, peer, RECEIPTS_0, prng.bytes(300), /^decode\/|^malformed/);
     await assertRefused(network, peer, TOPICS.headers, prng.bytes(40), /^decode\/|^malformed/);
-    // What shard 0 has sent to shard 1 is genuine, and not for shard 0.
     const [sent] = await peer.ask(0, { kind: 'batches', destination: 1 as ShardId, fromSequence: 1 });
-    assert.ok(sent !== undefined, 'shard 0 keeps what shard 1 has not been seen to consume');
+    assert.ok(sent !== undefined, 'shard 0 keeps what shard 1 has not consumed');
     const batch = decodeBatch(sent);
-    await assertRefused(network, peer, RECEIPTS_0, sent, /^batch-(source|destination|known)$/);
+    // Replayed as it was: gossipsub knows the bytes, so no verdict is counted; that nothing is applied twice, the audit shows.
+    peer.host.publish(RECEIPTS_0, sent);
     await assertRefused(network, peer, RECEIPTS_0, sent.subarray(0, sent.length - 5), /^decode\//);
     for (const [what, forged, reasons] of forgeries(batch, peer, secret)) {
       await sub.test(what, () => assertRefused(network, peer, RECEIPTS_0, encodeBatch(forged), reasons));

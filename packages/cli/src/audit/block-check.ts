@@ -1,32 +1,12 @@
-import { type Block, buildBatches, checkBatchProof, type Crypto, equalBytes, outRoot, pairRoot, receiptRoot, txRoot } from '@shardlab/crosslink';
+import { type Block, type Crypto, equalBytes, pairRoot, receiptRoot, txRoot } from '@shardlab/crosslink';
 import type { Findings, Place } from './findings.ts';
 
-/** Recomputes the roots that a header gives of its body and results; `transactionHashes` are keccak-256 of the body's transactions. */
+/** Recomputes the roots that a header gives of its body and receipts (its messages are for `checkOutgoing`); `transactionHashes` are keccak-256 of the body's transactions. */
 export function checkRoots(crypto: Crypto, block: Block, transactionHashes: readonly Uint8Array[], place: Place, findings: Findings): void {
-  const { header, body, outgoing, receipts } = block;
+  const { header, body, receipts } = block;
   if (!equalBytes(header.txRoot, txRoot(crypto, body.inbox, transactionHashes))) findings.add('tx-root', 'inbox and transactions are not those of the header', place);
   if (!equalBytes(header.receiptRoot, receiptRoot(crypto, receipts))) findings.add('receipt-root', 'the receipts are not those of the header', place);
-  if (!equalBytes(header.outRoot, outRoot(crypto, outgoing))) findings.add('out-root', 'the outgoing messages are not those of the header', place);
   if (!equalBytes(header.pairRoot, pairRoot(crypto, body.pairs))) findings.add('pair-root', 'the pair table is not that of the header', place);
-}
-
-/**
- * Makes the receipt batches that a block's receivers are to believe, one by one from the block and its header, and verifies them as a receiver does.
- * `uncertified` is why the header's certificate does not hold; undefined = it does.
- */
-export function checkBatches(crypto: Crypto, block: Block, uncertified: string | undefined, place: Place, findings: Findings): { checked: number; bad: number } {
-  const { header, certificate, outgoing } = block;
-  const count = { checked: 0, bad: 0 };
-  for (const { destination } of outgoing) {
-    for (const batch of buildBatches(crypto, header, certificate, outgoing, destination)) {
-      const reason = checkBatchProof(crypto, batch) ?? uncertified;
-      count.checked++;
-      if (reason === undefined) continue;
-      count.bad++;
-      findings.add('batch-proof', `the batch of message ${batch.firstSequence} to shard ${destination} does not verify: ${reason}`, place);
-    }
-  }
-  return count;
 }
 
 /** Checks the receipts' running gas, and that the header counts them. Returns the fees that they charge, in wei. */

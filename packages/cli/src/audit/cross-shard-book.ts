@@ -27,7 +27,8 @@ export class CrossShardBook {
   private readonly crypto: Crypto;
   private readonly chainId: number;
   private readonly findings: Findings;
-  private readonly cases = new Map<string, CrossShardCase>();
+  /** By coordinator, then by id, one character a byte. */
+  private readonly cases = new Map<number, Map<string, CrossShardCase>>();
 
   constructor(chainId: number, modules: { readonly crypto: Crypto; readonly findings: Findings }) {
     this.chainId = chainId;
@@ -37,14 +38,21 @@ export class CrossShardBook {
 
   /** Transactions seen. */
   get size(): number {
-    return this.cases.size;
+    let sum = 0;
+    for (const cases of this.cases.values()) sum += cases.size;
+    return sum;
+  }
+
+  private *all(): Iterable<CrossShardCase> {
+    for (const cases of this.cases.values()) yield* cases.values();
   }
 
   private case(idBytes: Hash32, coordinator: number): CrossShardCase {
     const id = hashKey(idBytes);
-    const key = `${id}${coordinator}`;
-    let found = this.cases.get(key);
-    if (found === undefined) this.cases.set(key, (found = { id, hash: id, coordinator, legs: [], receiptAt: NEVER, receiptStatus: 0 }));
+    let cases = this.cases.get(coordinator);
+    if (cases === undefined) this.cases.set(coordinator, (cases = new Map<string, CrossShardCase>()));
+    let found = cases.get(id);
+    if (found === undefined) cases.set(id, (found = { id, hash: id, coordinator, legs: [], receiptAt: NEVER, receiptStatus: 0 }));
     return found;
   }
 
@@ -128,7 +136,7 @@ export class CrossShardBook {
   /** A block lists a cross-shard transaction with its receipt. */
   listed(shard: number, height: number, receipt: TransactionReceipt): void {
     const id = crossShardId(this.crypto, this.chainId, shard as ShardId, receipt.txHash);
-    const found = this.cases.get(`${hashKey(id)}${shard}`);
+    const found = this.cases.get(shard)?.get(hashKey(id));
     if (found === undefined) {
       this.findings.add('receipt-disagrees', 'a cross-shard receipt of a transaction that was never prepared', { shard, height, hash: receipt.txHash });
       return;
@@ -141,14 +149,14 @@ export class CrossShardBook {
 
   /** Judges every transaction; `records` are the open ones at the cut, by shard. To be called when all shards have been walked up to it. */
   judge(records: readonly OpenRecords[]): void {
-    for (const each of this.cases.values()) judgeTransaction(each, this.findings);
+    for (const each of this.all()) judgeTransaction(each, this.findings);
     this.judgeRecords(records);
   }
 
   /** What stands under the state roots must be exactly what the messages leave open. */
   private judgeRecords(records: readonly OpenRecords[]): void {
     const open = records.map(() => ({ coordinators: new Set<string>(), participants: new Set<string>() }));
-    for (const each of this.cases.values()) {
+    for (const each of this.all()) {
       const key = each.id.slice(0, RECORD_ID_BYTES);
       if (each.receiptAt === NEVER && each.legs.some((leg) => leg.preparedAt !== NEVER)) open[each.coordinator]?.coordinators.add(key);
       for (const leg of each.legs) {

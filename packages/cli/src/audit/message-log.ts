@@ -1,7 +1,7 @@
-import { type Crypto, equalBytes } from '@shardlab/crosslink';
+import { equalBytes } from '@shardlab/crosslink';
 import type { Findings } from './findings.ts';
 
-/** Bytes kept of each message's SHA-256: enough that no other message has them. */
+/** Bytes kept of each message's hash: enough that no other message has them. */
 const DIGEST_BYTES = 16;
 
 /** Which block of the source messages left with. */
@@ -28,27 +28,21 @@ export class MessageLog {
   readonly runs: MessageRun[] = [];
   gaps = 0;
   duplicates = 0;
-  private readonly crypto: Crypto;
   private digests = new Uint8Array(DIGEST_BYTES * 64);
   private messages = 0;
   private last = 0;
 
-  constructor(crypto: Crypto) {
-    this.crypto = crypto;
-  }
-
-  /** Appends messages; gaps and repetitions in their sequences are counted, and repetitions told by `false`. */
-  append(firstSequence: number, messages: readonly Uint8Array[], origin: BlockOrigin, height: number): 'good' | 'gap' | 'duplicate' {
-    const lastSequence = firstSequence + messages.length - 1;
+  /** Appends messages by their hashes (32 bytes each); gaps and repetitions in their sequences are counted and told. */
+  append(firstSequence: number, hashes: readonly Uint8Array[], origin: BlockOrigin, height: number): 'good' | 'gap' | 'duplicate' {
+    const lastSequence = firstSequence + hashes.length - 1;
     const order = firstSequence === this.last + 1 ? 'good' : firstSequence > this.last ? 'gap' : 'duplicate';
     if (order === 'gap') this.gaps += firstSequence - this.last - 1;
     if (order === 'duplicate') this.duplicates += Math.min(lastSequence, this.last) - firstSequence + 1;
     this.last = Math.max(this.last, lastSequence);
-    this.runs.push({ firstSequence, count: messages.length, origin, height, at: this.messages });
-    this.reserve(messages.length);
-    for (const message of messages) {
-      const digest = this.crypto.sha256(message);
-      for (let k = 0; k < DIGEST_BYTES; k++) this.digests[this.messages * DIGEST_BYTES + k] = digest[k]!;
+    this.runs.push({ firstSequence, count: hashes.length, origin, height, at: this.messages });
+    this.reserve(hashes.length);
+    for (const hash of hashes) {
+      for (let k = 0; k < DIGEST_BYTES; k++) this.digests[this.messages * DIGEST_BYTES + k] = hash[k]!;
       this.messages++;
     }
     return order;
@@ -104,34 +98,32 @@ export class MessageLog {
 
 /** The logs of all ordered pairs of shards, from both sides. */
 export class MessageBook {
-  private readonly crypto: Crypto;
   private readonly sent = new Map<number, MessageLog>();
   private readonly consumed = new Map<number, MessageLog>();
   private readonly findings: Findings;
 
-  constructor(crypto: Crypto, findings: Findings) {
-    this.crypto = crypto;
+  constructor(findings: Findings) {
     this.findings = findings;
   }
 
   private log(side: Map<number, MessageLog>, source: number, destination: number): MessageLog {
     const key = source * 0x10000 + destination;
     let log = side.get(key);
-    if (log === undefined) side.set(key, (log = new MessageLog(this.crypto)));
+    if (log === undefined) side.set(key, (log = new MessageLog()));
     return log;
   }
 
-  /** Notes what a block sends. */
-  send(source: number, destination: number, firstSequence: number, messages: readonly Uint8Array[], origin: BlockOrigin): void {
-    const order = this.log(this.sent, source, destination).append(firstSequence, messages, origin, origin.height);
+  /** Notes what a block sends, by the messages' hashes. */
+  send(source: number, destination: number, firstSequence: number, hashes: readonly Uint8Array[], origin: BlockOrigin): void {
+    const order = this.log(this.sent, source, destination).append(firstSequence, hashes, origin, origin.height);
     this.judge(order, `sends ${firstSequence} to shard ${destination}`, { shard: source, height: origin.height, hash: origin.hash });
   }
 
-  /** Notes what a block consumes. */
-  consume(source: number, destination: number, firstSequence: number, messages: readonly Uint8Array[], origin: BlockOrigin, height: number): void {
+  /** Notes what a block consumes, by the messages' hashes. */
+  consume(source: number, destination: number, firstSequence: number, hashes: readonly Uint8Array[], origin: BlockOrigin, height: number): void {
     // The hash is a view of the block that it came with.
     const kept = { ...origin, hash: origin.hash.slice() };
-    const order = this.log(this.consumed, source, destination).append(firstSequence, messages, kept, height);
+    const order = this.log(this.consumed, source, destination).append(firstSequence, hashes, kept, height);
     this.judge(order, `consumes ${firstSequence} of shard ${source}`, { shard: destination, height });
   }
 

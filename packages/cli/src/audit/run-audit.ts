@@ -84,7 +84,7 @@ class Audit {
       crypto,
       findings,
       beacon: new BeaconWalk(network, parts),
-      messages: new MessageBook(crypto, findings),
+      messages: new MessageBook(findings),
       crossShard: new CrossShardBook(network.genesis.chainId, parts),
       transactions: new TransactionBook(findings),
     };

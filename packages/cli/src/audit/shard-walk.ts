@@ -8,12 +8,13 @@ import {
   type Outgoing,
   type PairTable,
 } from '@shardlab/crosslink';
-import { checkBatches, checkReceipts, checkRoots } from './block-check.ts';
+import { checkReceipts, checkRoots } from './block-check.ts';
 import type { CrossShardBook } from './cross-shard-book.ts';
 import type { Place } from './findings.ts';
 import { checkHeader, type HeaderModules, type KnownHeader } from './header-check.ts';
 import type { BlockOrigin, MessageBook } from './message-log.ts';
 import { sameHash } from './network-genesis.ts';
+import { checkOutgoing, messageHashes } from './outgoing-check.ts';
 import { checkPairTable, PairMoves } from './pair-check.ts';
 import { hashKey, type TransactionBook } from './transaction-book.ts';
 
@@ -110,14 +111,17 @@ export class ShardWalk {
     const place = { shard: this.shard, height: own.header.height, hash: own.hash };
     this.blocks++;
     this.transactions += block.receipts.length;
-    const batches = checkBatches(crypto, block, uncertified, place, findings);
-    this.batchesChecked += batches.checked;
-    this.batchesBad += batches.bad;
+    const { checked, bad, hashes: outgoingHashes } = checkOutgoing(crypto, block, uncertified, place, findings);
+    this.batchesChecked += checked;
+    this.batchesBad += bad;
     const moves = new PairMoves(this.pairs);
     this.takeInbox(block, moves, place);
     const prepared = new Set<string>();
     const origin = { height: block.header.height, hash: own.hash, timestampMs: block.header.timestampMs };
-    for (const outgoing of block.outgoing) this.takeOutgoing(origin, outgoing, moves, prepared, place);
+    block.outgoing.forEach((outgoing, index) => {
+      this.modules.messages.send(this.shard, outgoing.destination, outgoing.firstSequence, outgoingHashes[index]!, origin);
+      this.takeOutgoing(origin, outgoing, moves, prepared, place);
+    });
     checkPairTable(moves, block.body.pairs, place, findings);
     this.checkMoney(block, place);
     this.checkTransactions(block, hashes, prepared, place);
@@ -125,13 +129,13 @@ export class ShardWalk {
 
   private takeInbox(block: Block, moves: PairMoves, place: Place): void {
     const { header, body } = block;
-    const { messages, crossShard, findings } = this.modules;
+    const { messages, crossShard, crypto, findings } = this.modules;
     let last = { source: -1, sequence: 0 };
     for (const { source, sourceHeight, sourceHash, sourceTimestampMs, firstSequence, messages: encoded } of body.inbox) {
       if (source < last.source || (source === last.source && firstSequence <= last.sequence)) findings.add('inbox-order', 'the inbox is not in order of source and sequence', place);
       last = { source, sequence: firstSequence + encoded.length - 1 };
       const origin = { height: sourceHeight, hash: sourceHash, timestampMs: sourceTimestampMs };
-      messages.consume(source, this.shard, firstSequence, encoded, origin, header.height);
+      messages.consume(source, this.shard, firstSequence, messageHashes(crypto, firstSequence, encoded), origin, header.height);
       moves.consumed(source, encoded.length);
       const at = { shard: this.shard, peer: source, height: header.height, timestampMs: header.timestampMs };
       for (const data of encoded) {
@@ -143,9 +147,8 @@ export class ShardWalk {
     }
   }
 
-  private takeOutgoing(origin: BlockOrigin, { destination, firstSequence, messages: encoded }: Outgoing, moves: PairMoves, prepared: Set<string>, place: Place): void {
-    const { messages, crossShard } = this.modules;
-    messages.send(this.shard, destination, firstSequence, encoded, origin);
+  private takeOutgoing(origin: BlockOrigin, { destination, messages: encoded }: Outgoing, moves: PairMoves, prepared: Set<string>, place: Place): void {
+    const { crossShard } = this.modules;
     moves.sent(destination, encoded.length);
     const at = { shard: this.shard, peer: destination, height: origin.height, timestampMs: origin.timestampMs };
     for (const data of encoded) {

@@ -122,7 +122,7 @@ function countLocks(books: Books, cut: CutShard, deadlineMs: number, findings: F
 
 /** Downloads every leaf of a shard's pinned state, rebuilds the root, and sums up. */
 export async function auditState(cut: CutShard, deadlineMs: number, modules: { readonly source: Source; readonly crypto: Crypto; readonly findings: Findings }): Promise<ShardBooks> {
-  const { source, crypto, findings } = modules;
+  const { crypto, findings } = modules;
   const { header, hash, pin } = cut;
   const books = new Books();
   const place = { shard: header.shard, height: header.height, hash };

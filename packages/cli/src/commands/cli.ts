@@ -30,8 +30,8 @@ export class Cli {
     this.context = context;
   }
 
-  /** A command whose errors are thrown, never printed or exited on, and which knows `--json` and `--data-dir`. */
-  command(name: string, summary: string): Command {
+  /** A command whose errors are thrown, never printed or exited on, and which knows `--json` and `--data-dir`; `home` says where that is by default. */
+  command(name: string, summary: string, home = `default: ${defaultDataDir(this.context.env)}`): Command {
     const command = new Command(name)
       .summary(summary)
       .description(summary)
@@ -46,7 +46,7 @@ export class Cli {
       .helpOption('-h, --help', 'show this help');
     command.addOption(new Option('--json', 'answer in JSON, one line'));
     return command.addOption(
-      new Option('--data-dir <directory>', `where the network lives (default: ${defaultDataDir(this.context.env)})`).argParser(text('a directory')),
+      new Option('--data-dir <directory>', `where the network lives (${home})`).argParser(text('a directory')),
     );
   }
 
@@ -111,10 +111,19 @@ function exitCodeOf(error: unknown): number {
   return error instanceof ShardlabError && USAGE_CODES.test(error.code) ? EXIT_USAGE : EXIT_BAD;
 }
 
+/** Errors of commander that name what is wrong, but not what would be right. */
+const HELPFUL = new Set(['commander.unknownCommand', 'commander.unknownOption', 'commander.missingArgument', 'commander.excessArguments']);
+
 function errorLine(error: unknown): string {
   // What commander does when no command is named: it would show the help.
   if (error instanceof CommanderError && error.code === 'commander.help') return 'name a command, such as demo or up ("shardlab --help" lists them)';
-  if (error instanceof CommanderError) return error.message.replace(/^error: /, '');
+  if (error instanceof CommanderError) {
+    const hint = HELPFUL.has(error.code) && !error.message.includes('Did you mean') ? ' ("shardlab --help" lists the commands, "shardlab COMMAND --help" their options)' : '';
+    return error.message.replace(/^error: /, '') + hint;
+  }
+  if (error instanceof ShardlabError && error.code === 'rpc/unreachable') {
+    return `${error.message} (is that network up? "shardlab up" starts one, and cluster.json names the URLs of its nodes)`;
+  }
   if (error instanceof ShardlabError) return error.message;
   const message = error instanceof Error ? error.message : String(error);
   return `unexpected error: ${message} (SHARDLAB_DEBUG=1 shows where)`;

@@ -60,7 +60,7 @@ async function tearDown(dataDir: string, keep: boolean): Promise<void> {
 /** `shardlab demo`. */
 export function demoCommand(cli: Cli): Command {
   return cli
-    .command('demo', 'up, load, live progress, report, audit, down: in under a minute')
+    .command('demo', 'up, load, live progress, report, audit, down: in under a minute', 'default: a new one, removed at the end')
     .addOption(new Option('--shards <number>', `1 to ${DEMO_SHARDS_MAX}`).default(SHARDS_DEFAULT).argParser(wholeNumber(1, DEMO_SHARDS_MAX)))
     .addOption(new Option('--rate <number>', 'transactions per second').default(RATE_DEFAULT).argParser(decimal(0, 1_000_000, false)))
     .addOption(new Option('--duration <seconds>', 'of the load').default(DURATION_DEFAULT_S).argParser(decimal(0, DURATION_MAX_S, false)))

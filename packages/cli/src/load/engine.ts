@@ -28,7 +28,7 @@ export interface EngineOptions {
   readonly ratePerSecond: number;
   /** Transactions of one sender on their way at once. */
   readonly outstandingPerSender: number;
-  /** A transaction that a node took this long ago, without an end, is sent again. */
+  /** A transaction that a node took this long ago goes again, if blocks since then hold later ones and not this one: see {@link Pacer.rewindStale}. */
   readonly resubmitAfterMs: number;
   /** How long after the last intended time ends are waited for. */
   readonly drainTimeoutMs: number;
@@ -108,7 +108,7 @@ export class LoadEngine {
     this.submitters = modules.endpoints.map(
       (endpoints, shard) => new ShardSubmitter({ shard, load }, { endpoints, http: modules.http, events: events(shard) }),
     );
-    const tracker = new OutcomeTracker(this.book, (index) => this.pacer.ended(index));
+    const tracker = new OutcomeTracker(this.book, this.pacer);
     this.pollers = modules.endpoints.map((endpoints, shard) => {
       const block = (block: Parameters<OutcomeTracker['block']>[1]): void => tracker.block(shard, block, modules.nowMs());
       const poll = { block, back: () => this.shardIsBack(shard) };

@@ -23,7 +23,7 @@ export interface LoadOptions {
   readonly dataDir?: string;
   /** Transactions of one sender on their way at once; default 64. */
   readonly outstandingPerSender?: number;
-  /** Default 10,000. */
+  /** What a node took this long ago and seems to have forgotten is sent again; default 3,000. */
   readonly resubmitAfterMs?: number;
   /** How long after the last intended time ends are waited for; default 60,000. */
   readonly drainTimeoutMs?: number;

@@ -1,6 +1,8 @@
 import type { SignedLoad } from '../workload/signed-load.ts';
 
 const NONE = -1;
+/** What nothing speaks of as forgotten goes again too, this many times later: its block may have been missed. */
+const UNPROVEN_FACTOR = 4;
 /** Where a transaction stands between its intended time and its end. */
 const State = { future: 0, held: 1, released: 2, accepted: 3, ended: 4 } as const;
 
@@ -22,6 +24,10 @@ export class Pacer {
   /** When it was last given to a node, milliseconds by the caller's clock. */
   private readonly sentMs: Float64Array;
   private readonly sends: Uint8Array;
+  /** Whether a block of its sender's shard holds it: no crash can take it back. */
+  private readonly inBlock: Uint8Array;
+  /** Per shard: what its pool took before this time should be in a block, as blocks since then show. */
+  private readonly overtakenMs: Float64Array;
 
   /** `release` is called with each transaction that may be sent now, in nonce order for each sender. */
   constructor(load: SignedLoad, options: { readonly window: number }, release: (index: number) => void) {
@@ -34,6 +40,8 @@ export class Pacer {
     this.outstanding = new Uint16Array(load.senders);
     this.sentMs = new Float64Array(load.count);
     this.sends = new Uint8Array(load.count);
+    this.inBlock = new Uint8Array(load.count);
+    this.overtakenMs = new Float64Array(load.shards).fill(Number.NEGATIVE_INFINITY);
     const last = new Int32Array(load.senders).fill(NONE);
     for (let index = 0; index < load.count; index++) {
       const sender = load.sender[index]!;
@@ -57,6 +65,17 @@ export class Pacer {
     this.state[index] = State.accepted;
     this.sentMs[index] = nowMs;
     if (this.sends[index]! < 255) this.sends[index]! += 1;
+  }
+
+  /** A final block of its sender's shard holds it: what that shard's pool took earlier had its turn (pools are first in, first out at one price). */
+  included(index: number): void {
+    this.inBlock[index] = 1;
+    this.overtaken(this.load.fromShard[index]!, this.sentMs[index]!);
+  }
+
+  /** A final block of `shard` holds nothing of this run: its pool had nothing of it to give. */
+  blockWithout(shard: number, nowMs: number): void {
+    this.overtaken(shard, nowMs);
   }
 
   /** It has ended, whichever way: the sender's next one may go. */
@@ -84,11 +103,14 @@ export class Pacer {
     for (let at = this.next[index]!; at !== NONE; at = this.next[at]!) visit(at);
   }
 
-  /** Releases again, in nonce order, all that a node took from `sender` and that has not ended: nodes forget their pools in a crash. */
-  rewind(sender: number): number {
+  /**
+   * Releases again, in nonce order, all that a node took from `sender` and that has not ended: nodes forget their pools in a crash. `fromPoolOnly`: not
+   * what is known to be in a block.
+   */
+  rewind(sender: number, fromPoolOnly = false): number {
     let count = 0;
     for (let at = this.open(sender); at !== NONE && at !== this.firstHeld[sender]; at = this.next[at]!) {
-      if (this.state[at] !== State.accepted) continue;
+      if (this.state[at] !== State.accepted || (fromPoolOnly && this.inBlock[at] === 1)) continue;
       this.state[at] = State.released;
       this.release(at);
       count += 1;
@@ -106,16 +128,35 @@ export class Pacer {
     return count;
   }
 
-  /** Rewinds senders whose oldest transaction was taken `afterMs` ago without an end; each repetition waits twice as long, up to eight times. */
+  /**
+   * Rewinds senders of whom the pool seems to have forgotten something: taken `afterMs` ago, in no block, while blocks hold what came later. A pool that is
+   * only full is left alone. Without such a sign it takes four times as long; each repetition waits twice as long, up to eight times.
+   */
   rewindStale(nowMs: number, afterMs: number): number {
     let count = 0;
     for (let sender = 0; sender < this.load.senders; sender++) {
-      const at = this.outstanding[sender]! > 0 ? this.open(sender) : NONE;
-      if (at === NONE || this.state[at] !== State.accepted) continue;
-      const patienceMs = afterMs * 2 ** Math.min(3, this.sends[at]! - 1);
-      if (nowMs - this.sentMs[at]! >= patienceMs) count += this.rewind(sender);
+      if (this.outstanding[sender] === 0) continue;
+      const oldest = this.open(sender);
+      if (this.waited(oldest, nowMs, UNPROVEN_FACTOR * afterMs)) count += this.rewind(sender);
+      else if (this.looksForgotten(sender, nowMs, afterMs)) count += this.rewind(sender, true);
     }
     return count;
+  }
+
+  /** Judges by the first that is in no block: what is in one may wait long for other shards. */
+  private looksForgotten(sender: number, nowMs: number, afterMs: number): boolean {
+    let at = this.open(sender);
+    while (at !== NONE && at !== this.firstHeld[sender] && (this.inBlock[at] === 1 || this.state[at] === State.ended)) at = this.next[at]!;
+    return this.waited(at, nowMs, afterMs) && this.sentMs[at]! < this.overtakenMs[this.load.fromShard[at]!]!;
+  }
+
+  private waited(index: number, nowMs: number, afterMs: number): boolean {
+    if (index === NONE || this.state[index] !== State.accepted) return false;
+    return nowMs - this.sentMs[index]! >= afterMs * 2 ** Math.min(3, this.sends[index]! - 1);
+  }
+
+  private overtaken(shard: number, beforeMs: number): void {
+    if (beforeMs > this.overtakenMs[shard]!) this.overtakenMs[shard] = beforeMs;
   }
 
   private open(sender: number): number {

@@ -3,8 +3,8 @@ import { ShardlabError } from '@shardlab/crosslink';
 import type { ShardEndpoints } from '../rpc/endpoints.ts';
 import { blockEvents, type EventBlock } from '../rpc/methods.ts';
 
-/** How long a node may hold a poll while its shard makes no block. */
-const POLL_WAIT_MS = 10_000;
+/** How long a node may hold a poll while its shard makes no block: a few heartbeats. A node that hangs is noticed by a poll that is overdue. */
+const POLL_WAIT_MS = 3_000;
 const BACKOFF_MIN_MS = 50;
 const BACKOFF_MAX_MS = 500;
 

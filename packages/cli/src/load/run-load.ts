@@ -61,7 +61,7 @@ export async function runLoad(options: LoadOptions, modules: LoadModules = {}): 
       {
         ratePerSecond: options.rate,
         outstandingPerSender: options.outstandingPerSender ?? 64,
-        resubmitAfterMs: options.resubmitAfterMs ?? 10_000,
+        resubmitAfterMs: options.resubmitAfterMs ?? 3_000,
         drainTimeoutMs: options.drainTimeoutMs ?? 60_000,
         fromHeights,
         ...(modules.signal === undefined ? {} : { signal: modules.signal }),

@@ -227,7 +227,7 @@ export class FakeChain {
 
   private inbox(shard: FakeShard, own: number, round: number): InboxSegment[] {
     const taken: InboxSegment[] = [];
-    for (const source of [...shard.waiting.keys()].sort()) {
+    for (const source of [...shard.waiting.keys()].sort((a, b) => a - b)) {
       if (own === 2 && source === 0 && round >= CUT_OFF.from && round <= CUT_OFF.to) continue;
       taken.push(...shard.waiting.get(source)!);
       shard.waiting.delete(source);

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { type Crypto, type Hash32, toHex } from '@shardlab/crosslink';
 import { keccak256, toBytes } from 'viem';
 import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts';
+import type { AuditReport } from '../../src/audit/report.ts';
 import type { AuditRequest, CliContext, CliModules } from '../../src/commands/context.ts';
 import { runCli } from '../../src/commands/program.ts';
 import type { Output } from '../../src/output/output.ts';
@@ -50,6 +51,25 @@ export function newScript(): Script {
   return { loads: [], audits: [], auditOk: true };
 }
 
+/** What the stand-in auditor finds: balanced books, or one wei too few. */
+export function auditReport(ok: boolean): AuditReport {
+  return {
+    ok,
+    supply: { genesis: '5', balances: ok ? '3' : '2', escrow: '0', inFlight: '0', burned: '2', difference: ok ? '0' : '-1' },
+    atomicity: { checked: 2, violations: 0 },
+    locks: { held: 0, stuck: 0 },
+    sequences: { gaps: 0, duplicates: 0 },
+    proofs: { batchesChecked: 4, bad: 0 },
+    ledger: { checked: 10, violations: 0 },
+    blocks: 7,
+    transactions: 10,
+    beaconBlocks: 3,
+    cut: { 0: 4, 1: 3 },
+    checks: ok ? {} : { supply: 1 },
+    findings: ok ? [] : [{ check: 'supply', message: 'one wei too few' }],
+  };
+}
+
 /** Stand-ins for the heavy parts. */
 export function testModules(script: Script): CliModules {
   return {
@@ -88,7 +108,7 @@ export function testModules(script: Script): CliModules {
     runAudit(request) {
       script.audits.push(request);
       request.onProgress('auditing');
-      return Promise.resolve({ ok: script.auditOk, supply: { genesis: '5', difference: script.auditOk ? '0' : '-1' } });
+      return Promise.resolve(auditReport(script.auditOk));
     },
     runNode: () => Promise.resolve(),
   };

@@ -91,14 +91,37 @@ describe('Pacer', () => {
       pacer.due(index);
       pacer.accepted(index, index === 2 ? 900 : 0);
     }
-    assert.equal(pacer.rewindStale(999, 1000), 0);
-    assert.equal(pacer.rewindStale(1000, 1000), 2);
+    assert.equal(pacer.rewindStale(3999, 1000), 0);
+    assert.equal(pacer.rewindStale(4000, 1000), 2);
     assert.deepEqual(released, [0, 1, 2, 0, 1]);
-    pacer.accepted(0, 1000);
-    pacer.accepted(1, 1000);
+    pacer.accepted(0, 4000);
+    pacer.accepted(1, 4000);
     pacer.ended(2);
-    assert.equal(pacer.rewindStale(2999, 1000), 0);
-    assert.equal(pacer.rewindStale(3000, 1000), 2);
+    assert.equal(pacer.rewindStale(11_999, 1000), 0);
+    assert.equal(pacer.rewindStale(12_000, 1000), 2);
+  });
+
+  test('what blocks have overtaken goes again soon, what is in a block or behind a full pool does not', () => {
+    const released: number[] = [];
+    // Senders 0 and 2 live on shard 0, sender 1 on shard 1.
+    const pacer = new Pacer(loadOf([0, 0, 2, 1, 2]), { window: 4 }, (index) => released.push(index));
+    const sent = [100, 110, 120, 100, 500];
+    sent.forEach((nowMs, index) => {
+      pacer.due(index);
+      pacer.accepted(index, nowMs);
+    });
+    released.length = 0;
+    // Transaction 0 is prepared and waits for another shard; 2 came later and is in a block too; 1 and 4 are in none.
+    pacer.included(0);
+    pacer.included(2);
+    assert.equal(pacer.rewindStale(1109, 1000), 0);
+    assert.equal(pacer.rewindStale(1600, 1000), 1);
+    assert.deepEqual(released, [1], 'not 0 and 2, which are safe, nor 4, whose turn may come, nor 3, of whose shard nothing is known');
+    // A block that takes nothing from the pool shows that it holds nothing of ours.
+    pacer.blockWithout(1, 1700);
+    pacer.blockWithout(0, 400);
+    assert.equal(pacer.rewindStale(1700, 1000), 1);
+    assert.deepEqual(released, [1, 3]);
   });
 });
 
