@@ -26,7 +26,7 @@ const TRANSIENT = new Set(['pool-full', 'nonce-too-high', 'unavailable', 'busy']
 /** How a run is driven. */
 export interface EngineOptions {
   readonly ratePerSecond: number;
-  /** Transactions of one sender on their way at once. */
+  /** Transactions of one sender on their way into a block at once. */
   readonly outstandingPerSender: number;
   /** A transaction that a node took this long ago goes again, if blocks since then hold later ones and not this one: see {@link Pacer.rewindStale}. */
   readonly resubmitAfterMs: number;

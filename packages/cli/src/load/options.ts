@@ -21,7 +21,7 @@ export interface LoadOptions {
   readonly out?: string;
   /** Data directory that gets the ledger for the audit; without it no ledger is written. */
   readonly dataDir?: string;
-  /** Transactions of one sender on their way at once; default 64. */
+  /** Transactions of one sender on their way into a block at once; default 64. */
   readonly outstandingPerSender?: number;
   /** What a node took this long ago and seems to have forgotten is sent again; default 3,000. */
   readonly resubmitAfterMs?: number;

@@ -7,7 +7,7 @@ const UNPROVEN_FACTOR = 4;
 const State = { future: 0, held: 1, released: 2, accepted: 3, ended: 4 } as const;
 
 /**
- * Keeps each sender's transactions in nonce order and at most `window` of them on their way. What is held back keeps its intended time, so waiting
+ * Keeps each sender's transactions in nonce order and at most `window` of them on their way into a block. What is held back keeps its intended time, so waiting
  * counts as latency. Links are typed arrays; everything is O(1) a transaction, but going back over a sender's window after a crash.
  */
 export class Pacer {
@@ -69,8 +69,14 @@ export class Pacer {
 
   /** A final block of its sender's shard holds it: what that shard's pool took earlier had its turn (pools are first in, first out at one price). */
   included(index: number): void {
-    this.inBlock[index] = 1;
     this.overtaken(this.load.fromShard[index]!, this.sentMs[index]!);
+    if (this.inBlock[index] === 1) return;
+    this.inBlock[index] = 1;
+    if (!this.isOnItsWay(index)) return;
+    // Its nonce is used: the next may go, although other shards have yet to end this one.
+    const sender = this.load.sender[index]!;
+    this.outstanding[sender]! -= 1;
+    this.advance(sender);
   }
 
   /** A final block of `shard` holds nothing of this run: its pool had nothing of it to give. */
@@ -84,7 +90,7 @@ export class Pacer {
     if (before === State.ended) return;
     this.state[index] = State.ended;
     const sender = this.load.sender[index]!;
-    if (before === State.released || before === State.accepted) this.outstanding[sender]! -= 1;
+    if ((before === State.released || before === State.accepted) && this.inBlock[index] === 0) this.outstanding[sender]! -= 1;
     this.advance(sender);
   }
 
@@ -122,7 +128,7 @@ export class Pacer {
   rewindShard(shard: number): number {
     let count = 0;
     for (let sender = 0; sender < this.load.senders; sender++) {
-      const at = this.outstanding[sender]! > 0 ? this.open(sender) : NONE;
+      const at = this.open(sender);
       if (at !== NONE && this.load.fromShard[at] === shard) count += this.rewind(sender);
     }
     return count;
@@ -135,7 +141,6 @@ export class Pacer {
   rewindStale(nowMs: number, afterMs: number): number {
     let count = 0;
     for (let sender = 0; sender < this.load.senders; sender++) {
-      if (this.outstanding[sender] === 0) continue;
       const oldest = this.open(sender);
       if (this.waited(oldest, nowMs, UNPROVEN_FACTOR * afterMs)) count += this.rewind(sender);
       else if (this.looksForgotten(sender, nowMs, afterMs)) count += this.rewind(sender, true);

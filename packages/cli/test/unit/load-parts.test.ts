@@ -125,6 +125,26 @@ describe('Pacer', () => {
   });
 });
 
+describe('Pacer windows', () => {
+  test('a transaction in a block makes room for the next, once, and can still be asked for again', () => {
+    const released: number[] = [];
+    const pacer = new Pacer(loadOf([0, 0, 0, 0]), { window: 2 }, (index) => released.push(index));
+    for (const index of [0, 1, 2, 3]) pacer.due(index);
+    assert.deepEqual(released, [0, 1]);
+    pacer.accepted(0, 0);
+    pacer.included(0);
+    pacer.included(0);
+    assert.deepEqual(released, [0, 1, 2]);
+    pacer.ended(0);
+    assert.deepEqual(released, [0, 1, 2], 'its end makes no room again');
+    pacer.accepted(1, 0);
+    pacer.included(1);
+    assert.deepEqual(released, [0, 1, 2, 3]);
+    assert.equal(pacer.rewindShard(0), 1, 'its end may have been missed');
+    assert.deepEqual(released, [0, 1, 2, 3, 1]);
+  });
+});
+
 describe('LoadBook', () => {
   test('the chain overrules a pool, never the other way round, and the sums always hold', () => {
     const book = new LoadBook(loadOf([0, 0, 1, 1]), { startMs: 1000, ratePerSecond: 2 });

@@ -119,7 +119,8 @@ export class Participant {
     const { id, attempt, commit, value } = decision;
     const found = this.records.get(recordKey(id));
     const record = found?.coordinator === source && found.attempt === attempt && equalBytes(found.id, id) ? found : undefined;
-    if (commit) host.receiveValue(source, value);
+    // Only a coordinator committee with more than f traitors can send more wei than can exist: what it says is not applied, and not answered.
+    if (commit && !host.receiveValue(source, value)) return false;
     host.emit(source, { kind: 'ack', id, attempt, commit, logs: new Uint8Array(0) });
     if (record === undefined || (commit && record.status !== 'prepared')) {
       // An abort may cross our own negative vote: nothing is held. A commit without our yes needs a coordinator committee with more than f traitors;

@@ -25,8 +25,11 @@ export interface ProtocolHost {
   burnEscrow(amount: bigint): void;
   /** Moves wei from escrow onto its way to `destination` (R15: with a commit Decision). */
   sendValue(destination: ShardId, amount: bigint): void;
-  /** Books wei that arrived with a commit Decision: into escrow, from where the protocol credits or parks it at once. */
-  receiveValue(source: ShardId, amount: bigint): void;
+  /**
+   * Books wei that arrived with a commit Decision: into escrow, from where the protocol credits or parks it at once. False, and nothing is booked, if so many
+   * wei can not exist.
+   */
+  receiveValue(source: ShardId, amount: bigint): boolean;
   /** Executes a participant's operation tentatively, within the block's gas. `busy` when the block cannot afford it (R19). Changes nothing. */
   execute(operation: Operation): OperationOutcome | { readonly kind: 'busy' };
   /** Lists a finished transaction with its receipt. */

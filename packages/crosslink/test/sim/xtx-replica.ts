@@ -171,9 +171,10 @@ export class ModelReplica implements ProtocolHost {
     this.sent[destination]! += amount;
   }
 
-  receiveValue(source: ShardId, amount: bigint): void {
+  receiveValue(source: ShardId, amount: bigint): boolean {
     this.escrowed += amount;
     this.received[source]! += amount;
+    return true;
   }
 
   private add(address: Address, amount: bigint): void {

@@ -86,7 +86,7 @@ export function assembleShard(options: ShardNodeOptions, crypto: Crypto, recover
     const message = `the stored state has root ${toHex(root)}, block ${head.header.height} says ${toHex(head.header.stateRoot)}: restore this node's data directory from a copy`;
     throw new ShardlabError('storage/damaged', message);
   }
-  const protocol = new TwoPhaseCommit(parameters);
+  const protocol = new TwoPhaseCommit({ ...parameters, shards: genesis.shards });
   for (const { namespace, id, value } of state.allRecords()) protocol.restore(namespace, id, value);
   const executor = new BlockExecutor({ chainId, shard, gasLimit: parameters.blockGasLimit }, { hasher: crypto, state, protocol }, head);
   const outbox = new Outbox();

@@ -120,9 +120,14 @@ export class BlockRun implements ProtocolHost {
     this.pair(destination).sentValue += amount;
   }
 
-  receiveValue(source: ShardId, amount: bigint): void {
-    this.context.totals.escrow += amount;
-    this.pair(source).receivedValue += amount;
+  receiveValue(source: ShardId, amount: bigint): boolean {
+    const { totals } = this.context;
+    const pair = this.pair(source);
+    // Sums of real wei stay below 2^128 (R9): so must these, whatever a lying shard says that it sent.
+    if ((totals.balances + totals.escrow + totals.burned + amount) >> 128n !== 0n || (pair.receivedValue + amount) >> 128n !== 0n) return false;
+    totals.escrow += amount;
+    pair.receivedValue += amount;
+    return true;
   }
 
   /** R16: the recipient's shard decides. Without code it is a credit, which runs nothing, takes a delta, and can not fail. */
