@@ -95,7 +95,11 @@ export async function runAuditedLoad(cli: Cli, wanted: AuditedLoad, signal: Abor
   const { json, load } = wanted;
   const output = cli.progressOutput({ ...(json ? { json: true } : {}) });
   const before = new Set(ledgersIn(load.dataDir));
-  const report = await withProgressView(output, (onProgress) => modules.runLoad(load, { signal, onProgress }));
+  const report = await withProgressView(output, (onProgress) => modules.runLoad(load, { signal, onProgress })).catch((error: unknown) => {
+    // Interrupted before anything was sent: what the user did, not what the load says of it.
+    signal.throwIfAborted();
+    throw error;
+  });
   let audit: AuditReport | undefined;
   if (wanted.audit && !signal.aborted) {
     const progress = new LiveLine(output);

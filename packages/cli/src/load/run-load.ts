@@ -88,17 +88,22 @@ async function prepare(
 ): Promise<PreparedLoad> {
   const { shards } = status;
   const pool = new SigningPool(options.signingThreads === undefined ? {} : { workers: options.signingThreads });
-  const stage = (name: 'accounts' | 'nonces' | 'signing', total: number) => (done: number): void => {
+  const goOn = (): void => {
     if (modules.signal?.aborted === true) throw new ShardlabError('load/cancelled', 'cancelled before anything was sent');
+  };
+  const stage = (name: 'accounts' | 'nonces' | 'signing', total: number) => (done: number): void => {
+    goOn();
     modules.onProgress?.({ stage: name, done, total });
   };
   try {
     const { family, size, transfersFor } = planTransfers(options, status, trace);
     const overrides = await assignmentOverrides(entry);
+    goOn();
     const accounts = await deriveAccounts(family, pool, stage('accounts', size));
     const homes = homeShards(accounts, shards, overrides);
     const transfers = transfersFor(homes);
     const endpoints = await findEndpoints(entry, status, http);
+    goOn();
     const terms = await signingTerms({ status, accounts, homes, transfers, endpoints, progress: (done, total) => stage('nonces', total)(done) });
     const signed = await signTransfers(transfers, accounts, homes, shards, terms, pool, stage('signing', transfers.count));
     // Asked for last: the polls begin with the next block of each shard.

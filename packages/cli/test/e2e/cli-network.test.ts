@@ -10,6 +10,7 @@ import { readCluster } from '../../src/cluster/cluster-file.ts';
 import { nodePaths } from '../../src/cluster/layout.ts';
 import { waitFor } from '../../src/cluster/wait.ts';
 import { runCli } from '../../src/commands/program.ts';
+import { interrupted } from '../../src/output/cli-error.ts';
 import { auditReport, Bench, memoryOutput, processesOf } from './cli-harness.ts';
 
 const UP = ['up', '--shards', '2', '--accounts', '12', '--base-port', '0', '--detach'];
@@ -199,6 +200,12 @@ test('Ctrl-C while up starts, and while demo loads, leaves no process and no dir
   assert.equal(await up.ended, 130, up.output());
   assert.match(up.output(), /shardlab: interrupted\n$/);
   assert.deepEqual(processesOf(bench.dataDir) ?? [], []);
+
+  const early = new Bench(t);
+  early.interrupt.abort(interrupted());
+  early.script.loadFails = new ShardlabError('load/cancelled', 'cancelled before anything was sent');
+  const cancelled = await early.run(['demo', '--shards', '1', '--json']);
+  assert.deepEqual([cancelled.code, cancelled.err], [130, 'shardlab: interrupted\n']);
 
   const temporary = join(bench.root, 'tmp');
   mkdirSync(temporary);
