@@ -43,6 +43,8 @@ export interface Script {
   loads: unknown[];
   audits: AuditRequest[];
   loadFails?: Error;
+  /** Called when a load is asked for. */
+  onLoad?: () => void;
   auditOk: boolean;
 }
 
@@ -96,6 +98,7 @@ export function testModules(script: Script): CliModules {
     },
     runLoad(options, { onProgress }) {
       script.loads.push(options);
+      script.onLoad?.();
       if (script.loadFails !== undefined) return Promise.reject(script.loadFails);
       onProgress?.({ stage: 'signing', done: 1, total: 2 });
       const latency = { p50: 1, p95: 2, p99: 3, max: 4 };

@@ -202,7 +202,7 @@ test('Ctrl-C while up starts, and while demo loads, leaves no process and no dir
   assert.deepEqual(processesOf(bench.dataDir) ?? [], []);
 
   const early = new Bench(t);
-  early.interrupt.abort(interrupted());
+  early.script.onLoad = () => early.interrupt.abort(interrupted());
   early.script.loadFails = new ShardlabError('load/cancelled', 'cancelled before anything was sent');
   const cancelled = await early.run(['demo', '--shards', '1', '--json']);
   assert.deepEqual([cancelled.code, cancelled.err], [130, 'shardlab: interrupted\n']);

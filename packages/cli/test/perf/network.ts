@@ -15,8 +15,10 @@ const SHARDS = 4;
 const ACCOUNTS = 1_000;
 const CROSS_SHARD = 0.2;
 const SEED = 1;
-/** Offered rates as shares of the recovery bound, from the highest; the first that holds is then held for a minute. */
-const RATIOS = [0.3, 0.25, 0.2, 0.16, 0.12, 0.09, 0.06];
+/** Offered rates that are tried, as shares of the recovery bound. */
+const RATIOS = [0.03, 0.045, 0.06, 0.075, 0.09, 0.105, 0.12, 0.14, 0.16, 0.19, 0.22, 0.26, 0.3, 0.36, 0.42, 0.5];
+/** The search begins at the target: a rate that is too high takes the longest, because all that it has queued must drain. */
+const FIRST = RATIOS.indexOf(0.12);
 const STAGE_S = 15;
 const SUSTAINED_S = 60;
 const HALF_S = 30;
@@ -158,17 +160,22 @@ function stageOf(report: Report, bound: number, seconds: number): NetworkStage {
   };
 }
 
-/** Looks for the highest rate of {@link RATIOS} that holds for a minute with nothing lost. */
+/** Looks for the highest rate of {@link RATIOS} that holds for a minute with nothing lost: up from the first while short probes hold, then down. */
 async function findSustained(dataDir: string, bound: number, stages: NetworkStage[]): Promise<Report | undefined> {
-  const mix = ['--cross-shard', String(CROSS_SHARD)];
-  for (const ratio of RATIOS) {
-    const probe = stageOf(await load(dataDir, bound * ratio, STAGE_S, [...mix, '--seed', String(stages.length), '--no-audit']), bound, STAGE_S);
-    stages.push(probe);
-    if (!probe.held) continue;
-    const report = await load(dataDir, bound * ratio, SUSTAINED_S, [...mix, '--seed', String(stages.length)]);
-    const stage = stageOf(report, bound, SUSTAINED_S);
+  const offer = async (at: number, seconds: number, audit: boolean): Promise<{ readonly held: boolean; readonly report: Report }> => {
+    const options = ['--cross-shard', String(CROSS_SHARD), '--seed', String(stages.length), ...(audit ? [] : ['--no-audit'])];
+    const report = await load(dataDir, bound * RATIOS[at]!, seconds, options);
+    const stage = stageOf(report, bound, seconds);
     stages.push(stage);
-    if (stage.held && report.audit?.ok === true) return report;
+    // As they come: a run of minutes that says nothing looks like one that hangs.
+    process.stderr.write(`${JSON.stringify(stage)}\n`);
+    return { held: stage.held, report };
+  };
+  let at = FIRST;
+  while (at < RATIOS.length && (await offer(at, STAGE_S, false)).held) at++;
+  for (at = at === FIRST ? FIRST - 1 : at - 1; at >= 0; at--) {
+    const { held, report } = await offer(at, SUSTAINED_S, true);
+    if (held && report.audit?.ok === true) return report;
   }
   return undefined;
 }

@@ -92,6 +92,7 @@ export class BlockExecutor {
     protocol.due(run);
     const { included, leftovers } = runTransactions(run, proposal);
     protocol.endBlock(run);
+    run.finish();
     const delta = state.commit();
     const outgoing = run.outgoing();
     const hashes = included.map((tx) => tx.hash);

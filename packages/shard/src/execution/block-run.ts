@@ -23,7 +23,7 @@ import {
 import type { Account, ShardState } from '../state/shard-state.ts';
 import { GAS_TRANSACTION } from '../transaction/intrinsic-gas.ts';
 import type { PoolTransaction } from '../transaction/types.ts';
-import { effectiveGasPrice } from './fees.ts';
+import { type Charge, Charges } from './charges.ts';
 import type { Leftover } from './types.ts';
 
 /** The shard's running sums while a block executes. */
@@ -65,7 +65,11 @@ export class BlockRun implements ProtocolHost {
   private readonly context: BlockRunContext;
   private readonly pairs: ReadonlyMap<ShardId, MutablePair>;
   private readonly outbox = new Map<ShardId, { firstSequence: number; messages: Uint8Array[] }>();
+  private readonly charges: Charges;
   private cumulativeGas = 0;
+  /** Transfers in a row with the same charge, whose fees are not booked yet: see {@link finish}. */
+  private charged: Charge | undefined;
+  private chargedCount = 0;
 
   constructor(context: BlockRunContext) {
     this.context = context;
@@ -73,6 +77,7 @@ export class BlockRun implements ProtocolHost {
     this.chainId = context.chainId;
     this.shard = context.shard;
     this.now = context.now;
+    this.charges = new Charges(context.baseFeePerGas);
     this.pairs = new Map(context.pairs.map((pair) => [pair.shard, pair]));
   }
 
@@ -173,37 +178,37 @@ export class BlockRun implements ProtocolHost {
 
   /** Runs one signed transaction of this shard as the block's body item `bodyIndex`. `undefined` = it is in. */
   transaction(tx: PoolTransaction, bodyIndex: number): Leftover | undefined {
-    const { state, protocol, assignment, gasLimit, baseFeePerGas } = this.context;
+    const { state, protocol, assignment, gasLimit } = this.context;
     const sender = state.account(tx.senderKey);
     const nonce = sender === undefined ? 0 : sender.nonce;
     if (tx.nonce < nonce) return 'nonce-too-low';
-    const price = effectiveGasPrice(tx, baseFeePerGas);
-    if (tx.nonce > nonce || price === undefined || this.gasUsed + tx.intrinsicGas > gasLimit) return 'later';
+    const charge = this.charges.of(tx);
+    if (tx.nonce > nonce || charge === undefined || this.gasUsed + tx.intrinsicGas > gasLimit) return 'later';
     const balance = sender === undefined ? 0n : sender.balance;
-    if (balance < tx.value + BigInt(tx.gasLimit) * tx.maxFeePerGas) return 'insufficient-funds';
+    if (balance < tx.value + charge.feeMax) return 'insufficient-funds';
     invariant(tx.to !== undefined && tx.toKey !== undefined, 'admission refuses creations');
     const exclusive = protocol.exclusiveHeld();
     if (exclusive && protocol.forbids(balanceLock(tx.sender), 'delta')) return 'blocked';
     // Who has an account here lives here: the table is asked only for strangers.
     const recipient = state.account(tx.toKey);
     const home = recipient === undefined ? assignment.shardOf(tx.to) : this.shard;
-    if (home !== this.shard) return this.beginCrossShard(tx, tx.to, home, price, bodyIndex);
+    if (home !== this.shard) return this.beginCrossShard(tx, tx.to, home, charge.price, bodyIndex);
     if (exclusive && protocol.forbids(balanceLock(tx.to), 'delta')) return 'blocked';
     const payer = sender ?? state.open(tx.senderKey);
-    this.transfer(tx, payer, recipient ?? state.open(tx.toKey), price, bodyIndex);
+    this.transfer(tx, payer, recipient ?? state.open(tx.toKey), charge, bodyIndex);
     return undefined;
   }
 
-  private transfer(tx: PoolTransaction, sender: Account, recipient: Account, price: bigint, bodyIndex: number): void {
+  private transfer(tx: PoolTransaction, sender: Account, recipient: Account, charge: Charge, bodyIndex: number): void {
     const { state, totals } = this.context;
-    const fee = BigInt(tx.intrinsicGas) * price;
     state.touch(sender);
     state.touch(recipient);
-    sender.balance -= tx.value + fee;
+    sender.balance -= tx.value + charge.fee;
     sender.nonce++;
     recipient.balance += tx.value;
-    totals.balances -= fee;
-    totals.burned += fee;
+    if (charge !== this.charged) this.finish();
+    this.charged = charge;
+    this.chargedCount++;
     this.gasUsed += tx.intrinsicGas;
     this.cumulativeGas += tx.intrinsicGas;
     totals.transactions++;
@@ -217,11 +222,21 @@ export class BlockRun implements ProtocolHost {
       to: tx.to,
       gasUsed: tx.intrinsicGas,
       cumulativeGasUsed: this.cumulativeGas,
-      effectiveGasPrice: price,
+      effectiveGasPrice: charge.price,
       bodyHeight: this.now.height,
       bodyIndex,
     });
     this.events.push({ phase: 'applied', outcome: 'commit', peer: this.shard, txHash: tx.hash, reason: 'none' });
+  }
+
+  /** Books the fees of transfers that were put off: to be called before the totals are read. */
+  finish(): void {
+    if (this.charged === undefined) return;
+    const fees = this.charged.fee * BigInt(this.chargedCount);
+    this.context.totals.balances -= fees;
+    this.context.totals.burned += fees;
+    this.charged = undefined;
+    this.chargedCount = 0;
   }
 
   private beginCrossShard(tx: PoolTransaction, to: Address, home: ShardId, price: bigint, bodyIndex: number): Leftover | undefined {

@@ -153,7 +153,7 @@ export class ShardState implements AccountReader {
   commit(): StateDelta {
     const changes: FlatChange[] = [];
     const undo: FlatChange[] = [];
-    const delta = new AccountDelta(this.touchedAccounts.length, changes, undo);
+    const delta = new AccountDelta(this.touchedAccounts.length, this.trie, changes, undo);
     for (const account of this.touchedAccounts) this.commitAccount(account, delta);
     this.touchedAccounts = [];
     this.records.commit(changes, undo);
@@ -164,7 +164,8 @@ export class ShardState implements AccountReader {
     account.touched = false;
     const { key, balance, nonce, oldBalance, oldNonce } = account;
     if (balance !== oldBalance || nonce !== oldNonce) {
-      const leafAt = delta.add(key, oldBalance, oldNonce, balance, nonce);
+      const wasAbsent = oldBalance === 0n && oldNonce === 0;
+      const leafAt = delta.add(key, wasAbsent ? -1 : account.ref, balance, nonce);
       this.trie.set(this.refOf(account), BASIC_DATA, delta.bytes, leafAt);
     }
     // The commit that follows frees the reference of a stem without leaves: the object must not outlive it.

@@ -97,6 +97,7 @@ function benchRuns(hasher: Hasher): Measure {
     const run = new BlockRun(context);
     let done = 0;
     for (const tx of block) if (run.transaction(tx, done) === undefined) done++;
+    run.finish();
     return done;
   };
   return measure(blocksOf(hasher, addresses, WARM + ROUNDS), execute, () => void state.commit());
