@@ -17,7 +17,7 @@ function printable(text: string): string {
 }
 
 function grouped(value: string | number): string {
-  return String(value).replace(/\B(?=(\d{3})+$)/g, ' ');
+  return String(value).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
 function placeOf({ shard, height, hash }: Finding): string {

@@ -143,7 +143,7 @@ class Start {
       const paths = nodePaths(dataDir, id);
       this.configure(id);
       rmSync(paths.readyFile, { force: true });
-      const started = spawnNode(launch, paths, clusterPaths(dataDir).compileCache);
+      const started = spawnNode(launch, paths);
       this.change(id, { pid: started.pid === 0 ? null : started.pid });
       this.progress('starting', id);
       const ready = await waitFor(() => this.readyOf(id, started), this.leftMs(), this.signal);

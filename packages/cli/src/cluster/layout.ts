@@ -8,8 +8,6 @@ export interface ClusterPaths {
   readonly clusterFile: string;
   /** Held while a command changes the cluster. */
   readonly lockFile: string;
-  /** Compiled modules that all nodes of this cluster share. */
-  readonly compileCache: string;
   /** The accounts that `up` prints, with their keys: simulated money only. */
   readonly accountsFile: string;
   /** What load runs expect to find in the blocks, for the audit. */
@@ -34,7 +32,6 @@ export function clusterPaths(dataDir: string): ClusterPaths {
     genesisFile: join(root, 'genesis.json'),
     clusterFile: join(root, 'cluster.json'),
     lockFile: join(root, 'cluster.lock'),
-    compileCache: join(root, 'compile-cache'),
     accountsFile: join(root, 'accounts.json'),
     ledgers: join(root, 'ledgers'),
   };
@@ -70,4 +67,16 @@ export interface NodeIdentity {
 export function nodeIdentities(shards: number): NodeIdentity[] {
   const beacon: NodeIdentity = { id: 'beacon', role: 'beacon', shard: null };
   return [beacon, ...Array.from({ length: shards }, (_, shard): NodeIdentity => ({ id: `shard-${shard}`, role: 'shard', shard }))];
+}
+
+/**
+ * Where Node keeps compiled modules for all nodes of all clusters of this user: `$NODE_COMPILE_CACHE`, or below `$XDG_CACHE_HOME` or `~/.cache`. Not in the data
+ * directory: a new one would start five processes cold each time (0.36 s against 0.08 s of CPU for each).
+ */
+export function compileCacheDir(env: Readonly<Record<string, string | undefined>>): string {
+  const chosen = env['NODE_COMPILE_CACHE'];
+  if (chosen !== undefined && chosen !== '') return chosen;
+  const cache = env['XDG_CACHE_HOME'];
+  const base = cache !== undefined && cache.startsWith('/') ? cache : join(env['HOME'] ?? homedir(), '.cache');
+  return join(base, 'shardlab', 'compile-cache');
 }

@@ -3,7 +3,7 @@ import { closeSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs
 import { printable } from '../output/style.ts';
 import { CONFIG_FLAG, isNodeProcess, type NodeProcess, processStartToken } from './process-identity.ts';
 import { waitFor } from './wait.ts';
-import type { NodePaths } from './layout.ts';
+import { compileCacheDir, type NodePaths } from './layout.ts';
 
 const STDERR_FILE_BYTES_MAX = 1_048_576;
 const STDERR_LINE_BYTES_MAX = 2_048;
@@ -41,7 +41,7 @@ function firstLine(file: string, fromByte: number): string | undefined {
  * Starts one node, whose directory and configuration exist, in a session of its own, so that neither Ctrl-C nor the end of this program reaches it. It inherits no stdio: a caller that reads our
  * output through a pipe would otherwise wait for as long as the node lives. Throws nothing: what goes wrong is told by `ended` and `complaint`.
  */
-export function spawnNode(launch: NodeLaunch, paths: NodePaths, compileCache: string): StartedNode {
+export function spawnNode(launch: NodeLaunch, paths: NodePaths): StartedNode {
   const stderr = openSync(paths.stderrFile, 'a', 0o644);
   let offset = fstatSync(stderr).size;
   if (offset > STDERR_FILE_BYTES_MAX) {
@@ -53,7 +53,7 @@ export function spawnNode(launch: NodeLaunch, paths: NodePaths, compileCache: st
     cwd: paths.directory,
     detached: true,
     stdio: ['ignore', 'ignore', stderr],
-    env: { ...launch.env, NODE_COMPILE_CACHE: compileCache },
+    env: { ...launch.env, NODE_COMPILE_CACHE: compileCacheDir(launch.env) },
   });
   closeSync(stderr);
   let ended: string | undefined;

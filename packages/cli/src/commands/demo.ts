@@ -13,7 +13,7 @@ import { ACCOUNTS_DEFAULT, SEED_DEFAULT, SHARDS_DEFAULT, startNetwork, type Star
 import { decimal, wholeNumber } from './values.ts';
 
 const RATE_DEFAULT = 1_000;
-const DURATION_DEFAULT_S = 20;
+const DURATION_DEFAULT_S = 15;
 /** What has not ended this long after the last transaction is reported as pending: the demo is to be over in a minute. */
 const DRAIN_TIMEOUT_MS = 15_000;
 /** Longer runs are for `up` and `load`. */
