@@ -68,7 +68,7 @@ test('every command, on a network that starts, works, stops and goes on', async 
     assert.deepEqual(cluster.nodes.map((node) => node.id), ['beacon', 'shard-0', 'shard-1']);
     assert.equal(cluster.genesisHash, genesisHash);
     assert.ok(cluster.nodes.every((node) => existsSync(node.logFile) && node.p2p.includes('/p2p/')));
-    assert.deepEqual(nodeProcesses(network.dataDir).sort((a, b) => (a < b ? -1 : 1)), cluster.nodes.map((node) => node.pid).sort((a, b) => (a < b ? -1 : 1)));
+    assert.deepEqual(nodeProcesses(network.dataDir).sort((a, b) => a - b), cluster.nodes.map((node) => node.pid!).sort((a, b) => a - b));
     const again = await network.run('up', '--detach');
     assert.match(again.out, /all 3 nodes run already/);
     assert.equal(again.out.match(/0x[0-9a-f]{64}\n/g)?.length, 11, 'ten keys and the genesis hash');
