@@ -23,7 +23,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   level: { module: '../packages/node/test/perf/level.ts', exportName: 'benchLevel' },
   gossip: { module: '../packages/node/test/perf/gossip.ts', exportName: 'benchGossip' },
   execute: { module: '../packages/shard/test/perf/execute.ts', exportName: 'benchExecute', args: async () => [await createCrypto()] },
-  network: { module: '../packages/cli/test/perf/network.ts', exportName: 'benchNetwork' },
+  network: { module: '../test/perf/network.ts', exportName: 'benchNetwork' },
 };
 
 function machine(): BenchRecord {

@@ -1,10 +1,10 @@
-import { BEACON, DecodeError, type ShardId, type WireRequest } from '@shardlab/crosslink';
+import { type Address, BEACON, DecodeError, type ShardId, toHex, type WireRequest } from '@shardlab/crosslink';
 import type { SubmitResult } from '@shardlab/shard';
 import type { RpcMetrics } from '../observability/metrics.ts';
 import { forwardedAnswer, malformedSubmit, readSubmit, type SubmitAnswer, submitAnswer, submitRefusal, SUBMITS_MAX } from './bulk-submit.ts';
 import { answerJsonRpc, type JsonRpcModules, type MethodTable, type RpcMethod } from './json-rpc.ts';
 import { aboutMethods } from './methods/about.ts';
-import { constantMethods } from './methods/constant.ts';
+import { type BalanceOf, constantMethods } from './methods/constant.ts';
 import { networkMethods } from './methods/network.ts';
 import { accountMethods } from './methods/shard-accounts.ts';
 import { shardBlockMethods } from './methods/shard-blocks.ts';
@@ -58,7 +58,8 @@ export class RpcService {
     this.own = own;
     this.ownForwarded = new Map(ownMethods(handle, this.waiters, FORWARDED_WAIT_MS_MAX));
     this.calls = new ShardCalls(handle, own);
-    const network = new Map([...constantMethods(handle), ...aboutMethods(handle), ...networkMethods(handle, this.calls)]);
+    const anywhere = async (address: Address): Promise<bigint> => BigInt((await this.calls.call(this.calls.homeOf(address), 'eth_getBalance', [toHex(address), 'latest'])) as string);
+    const network = new Map([...constantMethods(handle, anywhere), ...aboutMethods(handle), ...networkMethods(handle, this.calls)]);
     this.network = network;
     this.jsonModules = { ...modules, known: new Set([...own.keys(), ...network.keys()]) };
   }
@@ -183,11 +184,16 @@ function itemsOf(bytes: Uint8Array): Uint8Array[] {
   return items;
 }
 
+/** Balances of the accounts that live on this node's shard. */
+function balanceHere(handle: NodeHandle): BalanceOf {
+  return async (address) => (handle.assignment()?.table.shardOf(address) === handle.name.chain ? (await handle.chain.account(address)).balance : undefined);
+}
+
 /** The methods of the node's own chain: a shard's view; of a beacon, what it can say of itself and the network. */
 function ownMethods(handle: NodeHandle, waiters: Waiters, waitMsMax: number): [string, RpcMethod][] {
   const { shard, pins } = handle;
   return [
-    ...constantMethods(handle),
+    ...constantMethods(handle, balanceHere(handle)),
     ...aboutMethods(handle),
     ['shard_status', () => handle.status()],
     ...(shard === undefined || handle.name.chain === BEACON

@@ -17,8 +17,11 @@ function notSupported(method: string): RpcMethod {
   };
 }
 
-/** Methods whose answers are the same on every view of a node. */
-export function constantMethods(handle: NodeHandle): [string, RpcMethod][] {
+/** Balance in wei of an account as this view sees it; undefined where this view does not know it. */
+export type BalanceOf = (address: Address) => Promise<bigint | undefined>;
+
+/** Methods whose answers are the same on every view of a node, but for whose balances an estimate knows. */
+export function constantMethods(handle: NodeHandle, balanceOf: BalanceOf): [string, RpcMethod][] {
   const { chainId } = handle.genesis;
   return [
     ['web3_clientVersion', () => handle.clientVersion],
@@ -31,7 +34,15 @@ export function constantMethods(handle: NodeHandle): [string, RpcMethod][] {
     ['eth_call', notSupported('eth_call')],
     ['eth_getStorageAt', notSupported('eth_getStorageAt')],
     ['eth_getCode', (params) => (params.address(0), params.block(1), '0x')],
-    ['eth_estimateGas', (params) => quantity(estimate(params))],
+    [
+      'eth_estimateGas',
+      async (params) => {
+        const { gas, from, value } = estimate(params);
+        const balance = from === undefined || value === 0n ? undefined : await balanceOf(from);
+        if (balance !== undefined && balance < value) throw serverError('insufficient funds for transfer');
+        return quantity(gas);
+      },
+    ],
     ['eth_maxPriorityFeePerGas', () => quantity(SUGGESTED_TIP)],
   ];
 }
@@ -42,14 +53,15 @@ export function constantMethods(handle: NodeHandle): [string, RpcMethod][] {
  */
 export const SUGGESTED_TIP = 1_000_000_000n;
 
-/** Intrinsic gas of a call object: exact for value transfers, within a shard and across. */
-function estimate(params: Params): number {
+/** Intrinsic gas of a call object: exact for value transfers, within a shard and across; and what must be there to pay for it. */
+function estimate(params: Params): { readonly gas: number; readonly from: Address | undefined; readonly value: bigint } {
   const call = params.atMost(3).object(0, 'a call');
   params.block(1);
   const to = call['to'];
   if (to === undefined || to === null) throw serverError('contract creation is not supported by this executor');
   addressIn(to, 'to');
-  if (call['from'] !== undefined && call['from'] !== null) addressIn(call['from'], 'from');
+  const from = call['from'] === undefined || call['from'] === null ? undefined : addressIn(call['from'], 'from');
+  const value = weiIn(call['value'] ?? '0x0');
   const input = bytesIn(call['input'] ?? call['data'] ?? '0x');
   const accessList = call['accessList'] ?? [];
   if (!Array.isArray(accessList) || accessList.length > ACCESS_MAX) throw invalidParams(`"accessList" must be a list of at most ${ACCESS_MAX} entries`);
@@ -60,7 +72,12 @@ function estimate(params: Params): number {
     if (!Array.isArray(storageKeys) || storageKeys.length > ACCESS_MAX) throw invalidParams('"accessList[].storageKeys" must be a list');
     keys += storageKeys.length;
   }
-  return intrinsicGas(input, 0, input.length, false, accessList.length, keys);
+  return { gas: intrinsicGas(input, 0, input.length, false, accessList.length, keys), from, value };
+}
+
+function weiIn(value: unknown): bigint {
+  if (typeof value !== 'string' || !/^0x[0-9a-fA-F]{1,64}$/.test(value)) throw invalidParams('"value" must be wei: 0x and up to 64 hex digits');
+  return BigInt(value);
 }
 
 function addressIn(value: unknown, name: string): Address {
