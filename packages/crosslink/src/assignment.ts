@@ -50,6 +50,7 @@ export class AssignmentTable {
   readonly shards: number;
   private readonly hasher: Hasher;
   private readonly overrides: ReadonlyMap<string, ShardId>;
+  private readonly scratch = new Uint8Array(20);
 
   constructor(hasher: Hasher, assignment: Pick<EpochAssignment, 'shards' | 'overrides'>) {
     this.hasher = hasher;
@@ -63,7 +64,9 @@ export class AssignmentTable {
       const moved = this.overrides.get(bytesKey(address));
       if (moved !== undefined) return moved;
     }
-    return shardByRule(this.hasher, address, this.shards);
+    // A copy: hash functions in WebAssembly reach for a view's buffer, and with it every small array that is looked up would grow one of its own for good.
+    this.scratch.set(address);
+    return shardByRule(this.hasher, this.scratch, this.shards);
   }
 }
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { BEACON, decodeAnswer, DecodeError, encodeRequest, type Genesis, type Hash32, ShardlabError, type WireRequest } from '@shardlab/crosslink';
+import { BEACON, decodeAnswer, DecodeError, encodeRequest, type Genesis, type Hash32, type ShardId, ShardlabError, type WireRequest } from '@shardlab/crosslink';
 import { BeaconReplica, type BeaconStart, SoloConsensus } from '@shardlab/shard';
 import type { Logger } from 'pino';
 import type { NodeCrypto } from '../crypto/types.ts';
@@ -19,11 +19,13 @@ import { META } from '../storage/key-space.ts';
 import { openLevelStorage } from '../storage/open.ts';
 import { type RecoveredShard, recoverBeacon, recoverShard } from '../storage/chain-store-recovery.ts';
 import type { NodeHandle } from '../rpc/node-handle.ts';
+import { PackedAllocation } from '../rpc/packed-allocation.ts';
 import { RpcServer } from '../rpc/rpc-server.ts';
 import { RpcService } from '../rpc/rpc-service.ts';
 import { PinnedStates } from '../storage/chain-store-pins.ts';
 import { SystemClock } from './clock.ts';
 import { nodeStatus, type StatusSources } from './node-status.ts';
+import { releaseMemory } from './release-memory.ts';
 import { ReplicaHandle } from './shard-handle.ts';
 import type { NodeProcessConfig } from './config.ts';
 
@@ -49,19 +51,25 @@ export function promised<T>(operation: (done: Done<T>) => void): Promise<T> {
  * decides nothing.
  */
 export class NodeProcess {
-  private readonly options: NodeProcessOptions;
+  private readonly options: Omit<NodeProcessOptions, 'genesis'>;
   private readonly crypto: NodeCrypto;
   private readonly logger: Logger;
   private readonly failed: (error: Error) => void;
   private readonly clock = new SystemClock();
   private readonly metrics: NodeMetrics;
   private readonly stops: (() => void | Promise<void>)[] = [];
+  private readonly allocation: PackedAllocation;
+  /** With its accounts only until the core is made from it: see {@link PackedAllocation}. */
+  private genesis: Genesis;
 
   constructor(options: NodeProcessOptions, modules: { readonly crypto: NodeCrypto; readonly logger: Logger }, failed: (error: Error) => void) {
-    this.options = options;
+    const { config, genesisHash, startedMs } = options;
+    this.options = { config, genesisHash, startedMs };
     this.crypto = modules.crypto;
     this.logger = modules.logger;
     this.failed = failed;
+    this.genesis = options.genesis;
+    this.allocation = new PackedAllocation(options.genesis.allocation);
     const { chain } = options.config.name;
     this.metrics = new NodeMetrics({ node: options.config.id, shard: chain === BEACON ? null : chain });
   }
@@ -82,7 +90,8 @@ export class NodeProcess {
   }
 
   private async startParts(): Promise<{ readonly rpcUrl: string; readonly p2p: readonly string[] }> {
-    const { config, genesis } = this.options;
+    const { config } = this.options;
+    const { genesis } = this;
     this.stops.push(() => this.metrics.close());
     const storage = await this.openStorage();
     const recovery = await this.startRecovery();
@@ -113,7 +122,8 @@ export class NodeProcess {
   }
 
   private async startRecovery(): Promise<SenderRecovery> {
-    const { config, genesis } = this.options;
+    const { config } = this.options;
+    const { genesis } = this;
     const pool = new RecoveryPool(
       { policy: { chainId: genesis.chainId, allowUnprotected: false }, workers: config.recoveryWorkers },
       { onWorkerLost: (reason) => this.logger.warn({ event: 'recovery.worker-lost', reason }, 'a recovery thread was replaced') },
@@ -125,7 +135,7 @@ export class NodeProcess {
   }
 
   private async network(storage: Storage): Promise<Libp2pNetwork> {
-    const { config, genesis, genesisHash } = this.options;
+    const { config, genesisHash } = this.options;
     const records = await promised<Uint8Array | undefined>((done) => storage.get(PEERS_KEY, done));
     return createLibp2pNetwork(
       {
@@ -135,8 +145,8 @@ export class NodeProcess {
         genesisHash,
         node: config.name,
         validatorSecret: config.validatorSecret,
-        validatorKey: (node) => validatorKey(genesis, node.chain, node.validator),
-        nodes: 1 + genesis.shards,
+        validatorKey: (node) => validatorKey(this.genesis, node.chain, node.validator),
+        nodes: 1 + this.genesis.shards,
         bootstrap: config.bootstrap,
         ...(records === undefined ? {} : { records }),
         onRecords: (encoded) => {
@@ -150,20 +160,30 @@ export class NodeProcess {
   }
 
   private async shardCore(storage: Storage): Promise<ShardNode> {
-    const { config, genesis, genesisHash } = this.options;
+    const { config, genesisHash } = this.options;
     const { chain: shard, validator } = config.name;
     const recover = (): Promise<RecoveredShard | undefined> => promised((done) => recoverShard(storage, done, shard));
     let recovered = await recover();
     if (recovered === undefined) {
-      const { block, entries } = shardGenesis(this.crypto, genesis, shard);
-      await promised<void>((done) => storage.commit(genesisBatch(block, entries), done));
+      await this.storeGenesis(storage, shard);
+      releaseMemory();
       recovered = (await recover())!;
     }
-    return assembleShard({ genesis, genesisHash, shard, validator, secretKey: config.validatorSecret }, this.crypto, recovered);
+    this.genesis = { ...this.genesis, allocation: [] };
+    // Before the state is built, so that it takes the room of what it was read from.
+    releaseMemory();
+    return assembleShard({ genesis: this.genesis, genesisHash, shard, validator, secretKey: config.validatorSecret }, this.crypto, recovered);
+  }
+
+  private async storeGenesis(storage: Storage, shard: ShardId): Promise<void> {
+    const { block, entries } = shardGenesis(this.crypto, this.genesis, shard);
+    await promised<void>((done) => storage.commit(genesisBatch(block, entries), done));
   }
 
   private async beaconCore(storage: Storage): Promise<BeaconReplica> {
-    const { config, genesis, genesisHash } = this.options;
+    const { config, genesisHash } = this.options;
+    const genesis = { ...this.genesis, allocation: [] };
+    this.genesis = genesis;
     const start = await promised<BeaconStart>((done) => recoverBeacon(storage, done));
     const { validatorSecret: secretKey, name } = config;
     const consensus = new SoloConsensus({ genesisHash, chain: BEACON, secretKey }, { crypto: this.crypto });
@@ -172,7 +192,8 @@ export class NodeProcess {
 
   /** The runtime and the RPC that looks into it; each answers the other's questions. */
   private serving(parts: Parts): { readonly runtime: NodeRuntime; readonly server: RpcServer } {
-    const { config, genesis, genesisHash } = this.options;
+    const { config, genesisHash } = this.options;
+    const { genesis } = this;
     const { core, chain, network, recovery, storage } = parts;
     const shard = core instanceof BeaconReplica ? undefined : core;
     const beacon = core instanceof BeaconReplica ? core : undefined;
@@ -198,6 +219,7 @@ export class NodeProcess {
       name: config.name,
       genesis,
       genesisHash,
+      allocation: this.allocation,
       crypto: this.crypto,
       clock: this.clock,
       clientVersion: `Shardlab/v${VERSION}/${process.platform}-${process.arch}/node${process.versions.node}`,

@@ -7,6 +7,7 @@ import { createLogger } from '../observability/logger.ts';
 import { validatorKey } from '../runtime/assemble.ts';
 import { readNodeConfig, type NodeProcessConfig } from './config.ts';
 import { NodeProcess } from './node-process.ts';
+import { releaseMemory } from './release-memory.ts';
 import { removeReady, writeReady } from './ready-file.ts';
 
 /** The genesis file, with the name that it gives the network. */
@@ -70,6 +71,7 @@ export async function runNode(configFile: string): Promise<void> {
     });
     onSignals(node, config, logger);
     const { rpcUrl, p2p } = await node.start();
+    releaseMemory();
     writeReady(config.directory, { pid: process.pid, rpcUrl, p2p, startedMs });
     logger.info({ event: 'node.ready', rpcUrl, p2p, startMs: Date.now() - startedMs }, 'ready');
   } catch (error) {

@@ -2,6 +2,7 @@ import type { Address, Crypto, Genesis, Hash32, QuorumCertificate, ShardHeader, 
 import type { KnownEpoch, PoolTransaction, RecoveryPrimitives, SubmitResult } from '@shardlab/shard';
 import type { Clock, Done, NodeName } from '../ports.ts';
 import type { ChainReader } from '../storage/chain-store-reader.ts';
+import type { PackedAllocation } from './packed-allocation.ts';
 import type { PinnedStates } from '../storage/chain-store-pins.ts';
 
 /** What a node says of itself: an entry of `shard_status`. Numbers are as of the call; hashes are `0x` hex. */
@@ -68,6 +69,8 @@ export interface NodeHandle {
   readonly name: NodeName;
   readonly genesis: Genesis;
   readonly genesisHash: Hash32;
+  /** The genesis' accounts; `genesis` itself may come without them. */
+  readonly allocation: PackedAllocation;
   readonly crypto: Crypto & RecoveryPrimitives;
   readonly clock: Clock;
   /** Answer of `web3_clientVersion`: `Shardlab/v0.1.0/linux-x64/node24.21.0`. */

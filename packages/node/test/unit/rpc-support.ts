@@ -31,6 +31,7 @@ import {
 import { nodeLabel } from '../../src/network/names.ts';
 import type { NodeName, Storage } from '../../src/ports.ts';
 import type { NodeHandle, NodeStatus, ShardHandle } from '../../src/rpc/node-handle.ts';
+import { PackedAllocation } from '../../src/rpc/packed-allocation.ts';
 import { RpcService } from '../../src/rpc/rpc-service.ts';
 import { PinnedStates } from '../../src/storage/chain-store-pins.ts';
 import { ChainReader } from '../../src/storage/chain-store-reader.ts';
@@ -137,6 +138,7 @@ export class TestNetwork {
       name,
       genesis: this.genesis,
       genesisHash: genesisHash(CRYPTO, this.genesis),
+      allocation: new PackedAllocation(this.genesis.allocation),
       crypto: CRYPTO,
       clock,
       clientVersion: 'Shardlab/v0.1.0/test',

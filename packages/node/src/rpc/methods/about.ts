@@ -25,13 +25,13 @@ function genesisJson(genesis: Genesis): JsonObject {
 export function aboutMethods(handle: NodeHandle): [string, RpcMethod][] {
   const { genesis } = handle;
   return [
-    ['shard_getGenesis', () => ({ ...genesisJson(genesis), allocationCount: genesis.allocation.length })],
+    ['shard_getGenesis', () => ({ ...genesisJson(genesis), allocationCount: handle.allocation.length })],
     [
       'shard_getAllocation',
       (params) => {
         const from = params.atMost(2).integer(0, 'the first entry', 0, Number.MAX_SAFE_INTEGER);
         const count = params.integer(1, 'a number of entries', 0, ALLOCATION_PAGE_MAX);
-        return genesis.allocation.slice(from, from + count).map(({ address, balance }) => [data(address), balance.toString()]);
+        return handle.allocation.page(from, count).map(({ address, balance }) => [data(address), balance.toString()]);
       },
     ],
     [
