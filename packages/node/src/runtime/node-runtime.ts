@@ -75,7 +75,7 @@ export class NodeRuntime {
     for (const topic of this.options.topics) {
       this.ports.network.subscribe(topic, (data, from, verdict) => this.gossip(topic, data, from, verdict));
     }
-    this.ports.network.serve((body, _from, reply) => this.serve(body, reply));
+    this.ports.network.serve((body, from, reply) => this.serve(body, from, reply));
     this.feed({ kind: 'start' });
   }
 
@@ -100,13 +100,14 @@ export class NodeRuntime {
     this.feed({ kind: 'gossip', token, topic, data });
   }
 
-  private serve(body: Uint8Array, reply: (body: Uint8Array | undefined) => void): void {
+  private serve(body: Uint8Array, from: Sender, reply: (body: Uint8Array | undefined) => void): void {
     let request: WireRequest;
     try {
       request = decodeRequest(body);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
       this.ports.log.line({ level: 'warn', event: 'peer.rejected', fields: { reason: error.code } });
+      this.ports.network.penalise(from.peer, 'request_malformed');
       reply(undefined);
       return;
     }
