@@ -114,8 +114,8 @@ export {
 } from './primitives.ts';
 export { Prng } from './prng.ts';
 export {
+  buildAllBatches,
   buildBatches,
-  checkBatchCertificate,
   checkBatchProof,
   checkHeaderCertificate,
   CHUNK_BYTES_MAX,

@@ -4,7 +4,7 @@ import { checkCertificate, type QuorumCertificate, readCertificate, writeCertifi
 import type { Crypto, Hasher } from './crypto.ts';
 import { encodeHeader, readHeader, type ShardHeader, writeHeader } from './header.ts';
 import { listBranch, listRoot, type ListBranch, readListBranch, verifyListBranch, writeListBranch } from './merkle/list.ts';
-import { equalBytes, type Hash32, type ShardId } from './primitives.ts';
+import type { Hash32, ShardId } from './primitives.ts';
 import { MESSAGE_BYTES_MAX } from './xtx/messages.ts';
 
 /** Most bytes of messages in one chunk of a receipt batch (R14). */
@@ -77,30 +77,50 @@ function entryLeaf(hasher: Hasher, entry: OutEntry): Hash32 {
   return hasher.sha256(writer.finish());
 }
 
-function chunkRoots(hasher: Hasher, outgoing: Outgoing, chunks: readonly Uint8Array[][]): Hash32[] {
-  let sequence = outgoing.firstSequence;
-  return chunks.map((messages) => {
-    const root = chunkRoot(hasher, sequence, messages);
-    sequence += messages.length;
-    return root;
-  });
+/** One destination's messages, cut into chunks, with the roots that prove them. */
+interface Chunked {
+  readonly entry: OutEntry;
+  readonly chunks: readonly Uint8Array[][];
+  /** One for each chunk. */
+  readonly roots: readonly Hash32[];
 }
 
-function outEntry(hasher: Hasher, outgoing: Outgoing): OutEntry {
-  const root = listRoot(hasher, chunkRoots(hasher, outgoing, splitChunks(outgoing.messages)));
-  const { destination, firstSequence } = outgoing;
-  return { destination, firstSequence, lastSequence: firstSequence + outgoing.messages.length - 1, root };
+function chunked(hasher: Hasher, { destination, firstSequence, messages }: Outgoing): Chunked {
+  const chunks = splitChunks(messages);
+  let sequence = firstSequence;
+  const roots = chunks.map((chunk) => {
+    const root = chunkRoot(hasher, sequence, chunk);
+    sequence += chunk.length;
+    return root;
+  });
+  const entry = { destination, firstSequence, lastSequence: firstSequence + messages.length - 1, root: listRoot(hasher, roots) };
+  return { entry, chunks, roots };
 }
 
 /** `outRoot` of a block whose outgoing messages are `outgoing`, in ascending order of destination. */
 export function outRoot(hasher: Hasher, outgoing: readonly Outgoing[]): Hash32 {
   return listRoot(
     hasher,
-    outgoing.map((each) => entryLeaf(hasher, outEntry(hasher, each))),
+    outgoing.map((each) => entryLeaf(hasher, chunked(hasher, each).entry)),
   );
 }
 
-/** Makes the batches of one certified block for one destination; empty when it sends it nothing. */
+/** Makes the batches of one certified block, for all its destinations in their order: every root is computed once. */
+export function buildAllBatches(hasher: Hasher, header: ShardHeader, certificate: QuorumCertificate, outgoing: readonly Outgoing[]): ReceiptBatch[] {
+  const all = outgoing.map((each) => chunked(hasher, each));
+  const leaves = all.map(({ entry }) => entryLeaf(hasher, entry));
+  return all.flatMap(({ entry, chunks, roots }, at) => {
+    const entryBranch = listBranch(hasher, leaves, at);
+    let firstSequence = entry.firstSequence;
+    return chunks.map((messages, index): ReceiptBatch => {
+      const batch = { header, certificate, entry, entryBranch, chunkBranch: listBranch(hasher, roots, index), firstSequence, messages };
+      firstSequence += messages.length;
+      return batch;
+    });
+  });
+}
+
+/** Those of {@link buildAllBatches} for one destination; empty when the block sends it nothing. */
 export function buildBatches(
   hasher: Hasher,
   header: ShardHeader,
@@ -108,28 +128,12 @@ export function buildBatches(
   outgoing: readonly Outgoing[],
   destination: ShardId,
 ): ReceiptBatch[] {
-  const at = outgoing.findIndex((each) => each.destination === destination);
-  const own = outgoing[at];
-  if (own === undefined) return [];
-  const entries = outgoing.map((each) => outEntry(hasher, each));
-  const entryBranch = listBranch(
-    hasher,
-    entries.map((entry) => entryLeaf(hasher, entry)),
-    at,
-  );
-  const chunks = splitChunks(own.messages);
-  const roots = chunkRoots(hasher, own, chunks);
-  let firstSequence = own.firstSequence;
-  return chunks.map((messages, index) => {
-    const batch = { header, certificate, entry: entries[at]!, entryBranch, chunkBranch: listBranch(hasher, roots, index), firstSequence, messages };
-    firstSequence += messages.length;
-    return batch;
-  });
+  return buildAllBatches(hasher, header, certificate, outgoing).filter(({ entry }) => entry.destination === destination);
 }
 
 /**
  * The independent check of a batch's proof up to the header's `outRoot`. Returns undefined when it holds, else a stable reason. Whether the header itself
- * is certified is {@link checkBatchCertificate}.
+ * is certified is {@link checkHeaderCertificate}.
  */
 export function checkBatchProof(hasher: Hasher, batch: ReceiptBatch): string | undefined {
   const { entry, messages, firstSequence } = batch;
@@ -138,16 +142,6 @@ export function checkBatchProof(hasher: Hasher, batch: ReceiptBatch): string | u
   if (!verifyListBranch(hasher, batch.header.outRoot, entryLeaf(hasher, entry), batch.entryBranch)) return 'batch-entry-branch';
   if (!verifyListBranch(hasher, entry.root, chunkRoot(hasher, firstSequence, messages), batch.chunkBranch)) return 'batch-chunk-branch';
   return undefined;
-}
-
-/** Whether the source committee certified the batch's header. Returns undefined when it did, else a stable reason. */
-export function checkBatchCertificate(
-  crypto: Crypto,
-  genesisHash: Hash32,
-  validators: readonly Uint8Array[],
-  batch: Pick<ReceiptBatch, 'header' | 'certificate'>,
-): string | undefined {
-  return checkHeaderCertificate(crypto, genesisHash, validators, batch.header, batch.certificate);
 }
 
 /** Whether a committee certified a shard header. Returns undefined when it did, else a stable reason. */
@@ -191,9 +185,4 @@ export function decodeBatch(data: Uint8Array): ReceiptBatch {
   };
   reader.end();
   return batch;
-}
-
-/** Whether two batches prove the same chunk; for tests and caches. */
-export function sameChunk(a: ReceiptBatch, b: ReceiptBatch): boolean {
-  return a.firstSequence === b.firstSequence && equalBytes(a.entry.root, b.entry.root) && a.header.shard === b.header.shard;
 }

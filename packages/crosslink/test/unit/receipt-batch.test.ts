@@ -6,8 +6,8 @@ import { Prng } from '../../src/prng.ts';
 import { BEACON, type Hash32, type Height, type ShardId } from '../../src/primitives.ts';
 import {
   buildBatches,
-  checkBatchCertificate,
   checkBatchProof,
+  checkHeaderCertificate,
   CHUNK_BYTES_MAX,
   CHUNK_MESSAGES_MAX,
   decodeBatch,
@@ -36,7 +36,7 @@ const small = (count: number, salt: number): Uint8Array[] => Array.from({ length
 const OUTGOING: readonly Outgoing[] = [0, 1, 5].map((destination) => ({ destination: destination as ShardId, firstSequence: 10 + destination, messages: small(3, destination) }));
 
 function verdict(batch: ReceiptBatch): string | undefined {
-  return checkBatchProof(HASHER, batch) ?? checkBatchCertificate(CRYPTO, genesisHash, keys, batch);
+  return checkBatchProof(HASHER, batch) ?? checkHeaderCertificate(CRYPTO, genesisHash, keys, batch.header, batch.certificate);
 }
 
 test('a batch for each destination verifies, and no destination gets what was not sent to it', () => {
@@ -104,15 +104,15 @@ test('each field forged, one at a time, is noticed', () => {
 
 test('another network, another committee, and parts of two good batches do not verify', () => {
   const [one, two] = [batchesOf(OUTGOING, 0)[0]!, batchesOf(OUTGOING, 1)[0]!];
-  assert.equal(checkBatchCertificate(CRYPTO, filled(1), keys, one), 'certificate-signature');
-  assert.equal(checkBatchCertificate(CRYPTO, genesisHash, committee(4, 'foreign').keys, one), 'certificate-signature');
+  assert.equal(checkHeaderCertificate(CRYPTO, filled(1), keys, one.header, one.certificate), 'certificate-signature');
+  assert.equal(checkHeaderCertificate(CRYPTO, genesisHash, committee(4, 'foreign').keys, one.header, one.certificate), 'certificate-signature');
   assert.notEqual(verdict({ ...one, entry: two.entry }), undefined);
   assert.notEqual(verdict({ ...one, entry: two.entry, entryBranch: two.entryBranch }), undefined);
   assert.notEqual(verdict({ ...one, messages: two.messages, firstSequence: two.firstSequence }), undefined);
   const prepared = certify(secrets, [0, 1, 2], { ...subjectOf(one.header), phase: 'prepare' });
-  assert.equal(checkBatchCertificate(CRYPTO, genesisHash, keys, { ...one, certificate: prepared }), 'certificate-signature', 'prepared is not committed');
+  assert.equal(checkHeaderCertificate(CRYPTO, genesisHash, keys, one.header, prepared), 'certificate-signature', 'prepared is not committed');
   const later = { ...one.header, height: 78 as Height };
-  assert.notEqual(checkBatchCertificate(CRYPTO, genesisHash, keys, { header: later, certificate: one.certificate }), undefined);
+  assert.notEqual(checkHeaderCertificate(CRYPTO, genesisHash, keys, later, one.certificate), undefined);
 });
 
 test('many and large messages are cut into chunks under the bound that verify alone and together are the whole', () => {

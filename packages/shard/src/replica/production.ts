@@ -1,5 +1,5 @@
 import {
-  buildBatches,
+  buildAllBatches,
   type Crypto,
   type CrossShardProtocol,
   encodeAnnouncement,
@@ -178,10 +178,8 @@ export class Production {
 
   private publishBatches(block: ExecutedBlock, certificate: QuorumCertificate): void {
     const { crypto, step } = this.modules;
-    for (const { destination } of block.outgoing) {
-      for (const batch of buildBatches(crypto, block.header, certificate, block.outgoing, destination)) {
-        step.push({ kind: 'publish', topic: TOPICS.receipts(destination), data: encodeBatch(batch) });
-      }
+    for (const batch of buildAllBatches(crypto, block.header, certificate, block.outgoing)) {
+      step.push({ kind: 'publish', topic: TOPICS.receipts(batch.entry.destination), data: encodeBatch(batch) });
     }
   }
 
