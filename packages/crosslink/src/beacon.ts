@@ -1,4 +1,4 @@
-import { Reader } from './codec/reader.ts';
+import { decodeAll, Reader } from './codec/reader.ts';
 import { Writer } from './codec/writer.ts';
 import { type EpochCertificate, readEpochCertificate, writeEpochCertificate } from './assignment.ts';
 import { checkCertificate, type QuorumCertificate, readCertificate, writeCertificate } from './certificate.ts';
@@ -62,11 +62,43 @@ function readBeaconHeader(reader: Reader): BeaconHeader {
   };
 }
 
-/** SHA-256 of the header's canonical bytes: the beacon block's hash. */
-export function beaconHash(hasher: Hasher, header: BeaconHeader): Hash32 {
+/** Canonical bytes of a beacon header. */
+export function encodeBeaconHeader(header: BeaconHeader): Uint8Array {
   const writer = new Writer(256);
   writeBeaconHeader(writer, header);
-  return hasher.sha256(writer.finish());
+  return writer.finish();
+}
+
+/** The inverse of {@link encodeBeaconHeader}. Throws {@link DecodeError}. */
+export function decodeBeaconHeader(data: Uint8Array): BeaconHeader {
+  return decodeAll(data, readBeaconHeader);
+}
+
+/** SHA-256 of the header's canonical bytes: the beacon block's hash. */
+export function beaconHash(hasher: Hasher, header: BeaconHeader): Hash32 {
+  return hasher.sha256(encodeBeaconHeader(header));
+}
+
+function writeCrosslink(writer: Writer, crosslink: Crosslink): void {
+  writeHeader(writer, crosslink.header);
+  writeCertificate(writer, crosslink.certificate);
+}
+
+function readCrosslink(reader: Reader): Crosslink {
+  return { header: readHeader(reader), certificate: readCertificate(reader) };
+}
+
+/** Canonical bytes of a list of crosslinks: what a beacon block is made from, besides its header. */
+export function encodeCrosslinks(crosslinks: readonly Crosslink[]): Uint8Array {
+  return new Writer(4096).u8(1).list(crosslinks, CROSSLINKS_MAX, writeCrosslink).finish();
+}
+
+/** The inverse of {@link encodeCrosslinks}. Throws {@link DecodeError}. */
+export function decodeCrosslinks(data: Uint8Array): Crosslink[] {
+  return decodeAll(data, (reader) => {
+    reader.version(1);
+    return reader.list(CROSSLINKS_MAX, readCrosslink);
+  });
 }
 
 /** Root over the crosslinks' header hashes. */
@@ -82,10 +114,7 @@ export function encodeBeaconBlock(block: BeaconBlock): Uint8Array {
   const writer = new Writer(4096).u8(1);
   writeBeaconHeader(writer, block.header);
   writeCertificate(writer, block.certificate);
-  writer.u64(block.wallMs).list(block.crosslinks, CROSSLINKS_MAX, (out, crosslink) => {
-    writeHeader(out, crosslink.header);
-    writeCertificate(out, crosslink.certificate);
-  });
+  writer.u64(block.wallMs).list(block.crosslinks, CROSSLINKS_MAX, writeCrosslink);
   writer.bool(block.epochCertificate !== undefined);
   if (block.epochCertificate !== undefined) writeEpochCertificate(writer, block.epochCertificate);
   return writer.finish();
@@ -96,7 +125,7 @@ export function decodeBeaconBlock(data: Uint8Array): BeaconBlock {
   const reader = new Reader(data);
   reader.version(1);
   const head = { header: readBeaconHeader(reader), certificate: readCertificate(reader), wallMs: reader.u64() };
-  const crosslinks = reader.list(CROSSLINKS_MAX, (input) => ({ header: readHeader(input), certificate: readCertificate(input) }));
+  const crosslinks = reader.list(CROSSLINKS_MAX, readCrosslink);
   const epochCertificate = reader.bool() ? readEpochCertificate(reader) : undefined;
   reader.end();
   return { ...head, crosslinks, epochCertificate };

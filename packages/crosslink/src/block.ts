@@ -142,6 +142,25 @@ export function receiptRoot(hasher: Hasher, receipts: readonly TransactionReceip
   return listRoot(hasher, leaves);
 }
 
+/** What a validator must be told to execute a block, besides its header: the rest of the body follows from both. */
+export type BlockInput = Pick<BlockBody, 'inbox' | 'transactions'>;
+
+/** Canonical bytes of a block's input. */
+export function encodeBlockInput(input: BlockInput): Uint8Array {
+  const writer = new Writer(16_384).u8(1).list(input.inbox, INBOX_SEGMENTS_MAX, writeSegment);
+  return writer.list(input.transactions, BLOCK_TRANSACTIONS_MAX, (out, raw) => out.bytes(raw, TRANSACTION_BYTES_MAX)).finish();
+}
+
+/** The inverse of {@link encodeBlockInput}; byte fields are views of `data`. Throws {@link DecodeError}. */
+export function decodeBlockInput(data: Uint8Array): BlockInput {
+  const reader = new Reader(data);
+  reader.version(1);
+  const inbox = reader.list(INBOX_SEGMENTS_MAX, readSegment);
+  const transactions = reader.list(BLOCK_TRANSACTIONS_MAX, (from) => from.bytes(TRANSACTION_BYTES_MAX));
+  reader.end();
+  return { inbox, transactions };
+}
+
 /** Canonical bytes of a block record. */
 export function encodeBlock(block: Block): Uint8Array {
   const writer = new Writer(65_536).u8(1);

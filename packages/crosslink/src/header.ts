@@ -1,4 +1,4 @@
-import type { Reader } from './codec/reader.ts';
+import { decodeAll, type Reader } from './codec/reader.ts';
 import { Writer } from './codec/writer.ts';
 import type { Hasher } from './crypto.ts';
 import { DecodeError } from './errors.ts';
@@ -105,6 +105,11 @@ export function encodeHeader(header: ShardHeader): Uint8Array {
   const writer = new Writer(1024);
   writeHeader(writer, header);
   return writer.finish();
+}
+
+/** The inverse of {@link encodeHeader}. Throws {@link DecodeError}. */
+export function decodeHeader(data: Uint8Array): ShardHeader {
+  return decodeAll(data, readHeader);
 }
 
 /** SHA-256 of the canonical bytes: the block's hash. */

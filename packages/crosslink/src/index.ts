@@ -20,15 +20,22 @@ export {
   crosslinkRoot,
   CROSSLINKS_MAX,
   decodeBeaconBlock,
+  decodeBeaconHeader,
+  decodeCrosslinks,
   encodeBeaconBlock,
+  encodeBeaconHeader,
+  encodeCrosslinks,
 } from './beacon.ts';
 export {
   type Block,
   BLOCK_TRANSACTIONS_MAX,
   type BlockBody,
+  type BlockInput,
   decodeBlock,
   decodeBlockHead,
+  decodeBlockInput,
   encodeBlock,
+  encodeBlockInput,
   INBOX_SEGMENTS_MAX,
   type InboxSegment,
   receiptRoot,
@@ -72,7 +79,7 @@ export {
   type GenesisWorkload,
   parseGenesis,
 } from './genesis.ts';
-export { encodeHeader, headerHash, LOGS_BLOOM_BYTES, readHeader, type ShardHeader, type Totals, writeHeader } from './header.ts';
+export { decodeHeader, encodeHeader, headerHash, LOGS_BLOOM_BYTES, readHeader, type ShardHeader, type Totals, writeHeader } from './header.ts';
 export { emptyListRoot, type ListBranch, listBranch, listRoot, readListBranch, verifyListBranch, writeListBranch } from './merkle/list.ts';
 export { STEM_TAG, stateStemHash } from './merkle/state-hash.ts';
 export {
@@ -129,6 +136,17 @@ export {
   splitChunks,
 } from './receipt.ts';
 export {
+  decodeSnapshotHead,
+  decodeSnapshotPage,
+  encodeSnapshotHead,
+  encodeSnapshotPage,
+  SNAPSHOT_BLOCK_BYTES_MAX,
+  SNAPSHOT_PAGE_BYTES,
+  SNAPSHOT_PAGE_ENTRIES_MAX,
+  type SnapshotEntry,
+  type SnapshotHead,
+} from './snapshot.ts';
+export {
   ACCOUNT_STATUS,
   type AccountStatus,
   type BasicData,
@@ -175,12 +193,17 @@ export {
 export { decodeRecord, encodeRecord, RECORD_BYTES_MAX, RECORD_CHUNKS_MAX, recordChunkCount, recordChunksOf } from './state/record.ts';
 export {
   type Announcement,
+  ANSWER_ITEM_BYTES_MAX,
   decodeAnnouncement,
   decodeAnswer,
+  decodeForward,
   decodeRequest,
   encodeAnnouncement,
   encodeAnswer,
+  encodeForward,
   encodeRequest,
+  FORWARD_BYTES_MAX,
+  SNAPSHOT_CURSOR_BYTES_MAX,
   TOPICS,
   type WireRequest,
 } from './wire.ts';

@@ -1,3 +1,4 @@
+import { TRANSACTION_BYTES_MAX } from './block.ts';
 import { decodeAll, Reader } from './codec/reader.ts';
 import { Writer } from './codec/writer.ts';
 import { type QuorumCertificate, readCertificate, writeCertificate } from './certificate.ts';
@@ -14,6 +15,10 @@ export const TOPICS = {
   beacon: 'beacon',
   /** Receipt batches for one destination shard (R14). */
   receipts: (destination: ShardId): string => `receipts/${destination}`,
+  /** Messages of one chain's committee to itself. */
+  consensus: (chain: ShardId): string => `consensus/${chain}`,
+  /** Raw transactions that one validator of a shard has admitted, for the others of its committee. */
+  transactions: (shard: ShardId): string => `transactions/${shard}`,
 } as const;
 
 /**
@@ -43,6 +48,26 @@ export function decodeAnnouncement(data: Uint8Array): Announcement {
   });
 }
 
+/** Most bytes of raw transactions that are handed to a committee in one message. */
+export const FORWARD_BYTES_MAX = 512 * 1024;
+
+/**
+ * Canonical bytes of transactions on their way to the rest of a committee. `attempt` makes what is said again new to gossip, which does not deliver the same bytes
+ * twice.
+ */
+export function encodeForward(transactions: readonly Uint8Array[], attempt: number): Uint8Array {
+  return new Writer(4096).u8(1).u32(attempt).list(transactions, ANSWER_ITEMS_MAX, (writer, raw) => writer.bytes(raw, TRANSACTION_BYTES_MAX)).finish();
+}
+
+/** The transactions of {@link encodeForward}, as views of `data`. Throws {@link DecodeError}. */
+export function decodeForward(data: Uint8Array): Uint8Array[] {
+  return decodeAll(data, (reader) => {
+    reader.version(1);
+    reader.u32();
+    return reader.list(ANSWER_ITEMS_MAX, (input) => input.bytes(TRANSACTION_BYTES_MAX));
+  });
+}
+
 /** What one node can ask another. Every answer is a list of byte strings (see {@link encodeAnswer}), cut where it would get too long. */
 export type WireRequest =
   /** Receipt batches for `destination` from a sequence on: encoded batches, in order. */
@@ -51,6 +76,14 @@ export type WireRequest =
   | { readonly kind: 'headers'; readonly fromHeight: Height }
   /** Beacon blocks from a height on, of the beacon or of any node that follows it: encoded beacon blocks. */
   | { readonly kind: 'beacon-blocks'; readonly fromHeight: Height }
+  /** Certified blocks of the asked node's own chain from a height on: encoded block records. */
+  | { readonly kind: 'blocks'; readonly fromHeight: Height }
+  /** What the asked validator has voted for at a height that was not final then: the header's canonical bytes, then the rest. */
+  | { readonly kind: 'proposal'; readonly height: Height }
+  /** The newest state that the asked node can hand out: see `encodeSnapshotHead`. */
+  | { readonly kind: 'snapshot-head' }
+  /** Flat entries of the state of `height` from `cursor` (0 to 64 bytes) on: see `encodeSnapshotPage`. */
+  | { readonly kind: 'snapshot-page'; readonly height: Height; readonly cursor: Uint8Array }
   /** A JSON-RPC request (UTF-8) to the asked node's own chain; the answer is one JSON text. */
   | { readonly kind: 'rpc'; readonly json: Uint8Array }
   /** Raw transactions for the asked shard, in the bulk submit format; the answer is one JSON text. */
@@ -63,7 +96,11 @@ export const ANSWER_ITEMS_MAX = 4_096;
 /** Most bytes of one item of an answer. */
 export const ANSWER_ITEM_BYTES_MAX = 6 << 20;
 
-const KINDS = ['batches', 'headers', 'beacon-blocks', 'rpc', 'submit'] as const;
+/** Most bytes of a snapshot page's cursor. */
+export const SNAPSHOT_CURSOR_BYTES_MAX = 64;
+
+/** The index is the wire value: append only. */
+const KINDS = ['batches', 'headers', 'beacon-blocks', 'rpc', 'submit', 'blocks', 'proposal', 'snapshot-head', 'snapshot-page'] as const;
 
 /** Canonical bytes of a request. */
 export function encodeRequest(request: WireRequest): Uint8Array {
@@ -73,7 +110,14 @@ export function encodeRequest(request: WireRequest): Uint8Array {
       return writer.u16(request.destination).u64(request.fromSequence).finish();
     case 'headers':
     case 'beacon-blocks':
+    case 'blocks':
       return writer.u64(request.fromHeight).finish();
+    case 'proposal':
+      return writer.u64(request.height).finish();
+    case 'snapshot-head':
+      return writer.finish();
+    case 'snapshot-page':
+      return writer.u64(request.height).bytes(request.cursor, SNAPSHOT_CURSOR_BYTES_MAX).finish();
     case 'rpc':
       return writer.bytes(request.json, REQUEST_BODY_BYTES_MAX).finish();
     case 'submit':
@@ -96,7 +140,14 @@ function readRequest(reader: Reader, kind: (typeof KINDS)[number] | undefined): 
       return { kind, destination: reader.shard(), fromSequence: reader.u64() };
     case 'headers':
     case 'beacon-blocks':
+    case 'blocks':
       return { kind, fromHeight: reader.height() };
+    case 'proposal':
+      return { kind, height: reader.height() };
+    case 'snapshot-head':
+      return { kind };
+    case 'snapshot-page':
+      return { kind, height: reader.height(), cursor: reader.bytes(SNAPSHOT_CURSOR_BYTES_MAX) };
     case 'rpc':
       return { kind, json: reader.bytes(REQUEST_BODY_BYTES_MAX) };
     case 'submit':

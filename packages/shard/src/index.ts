@@ -1,9 +1,30 @@
-export { type BeaconOptions, BeaconReplica, type BeaconStart } from './beacon/beacon.ts';
+export { type BeaconHead, type BeaconModules, type BeaconOptions, BeaconReplica, type BeaconStart } from './beacon/beacon.ts';
 export { type CrosslinkTip } from './beacon/crosslink-queue.ts';
+export { type EpochIssuer, EpochVotes } from './beacon/epoch-votes.ts';
 export { BeaconFollower, type BeaconTip } from './beacon/follower.ts';
-export { SoloConsensus, type SoloOptions } from './consensus/solo.ts';
-export { type Candidate, type Consensus, type ConsensusOutput } from './consensus/types.ts';
-export { type Core, type Effect, type Input, type LogLine, type PersistRecord, type SubmitResult, type TimerName } from './effects.ts';
+export { COMMITTEE_SIZES, type PbftModules, type PbftOptions } from './consensus/pbft/committee.ts';
+export { type PbftStart } from './consensus/pbft/memory.ts';
+export { Pbft } from './consensus/pbft/pbft.ts';
+export {
+  type AgreedHead,
+  type Consensus,
+  type ConsensusOutput,
+  type ConsensusStatus,
+  type HeaderFields,
+  type Proposal,
+  type ProposalChange,
+} from './consensus/types.ts';
+export {
+  type Core,
+  type Effect,
+  type ExecutionOutcome,
+  type Input,
+  type Peer,
+  type PersistRecord,
+  type Snapshot,
+  type SubmitResult,
+  type TimerName,
+} from './effects.ts';
 export { Epochs, type KnownEpoch } from './exchange/epochs.ts';
 export { HeaderCheck } from './exchange/header-check.ts';
 export { DEFAULT_INBOX, Inbox, type InboxOptions } from './exchange/inbox.ts';
@@ -21,6 +42,18 @@ export { type BlockProposal, type ExecutedBlock, type Leftover } from './executi
 export { type Rejection, rejection, type RejectionCode, rejectionOf } from './mempool/admission.ts';
 export { DEFAULT_MEMPOOL, Mempool, type MempoolOptions } from './mempool/mempool.ts';
 export { proposalDelayMs, type ScheduleOptions } from './production/schedule.ts';
+export { type LogLine } from './log-line.ts';
+export { WINDOW } from './replica/production.ts';
+export { type BlockJudges, type OlderLimits } from './replica/catch-up/older-blocks.ts';
+export {
+  DEFAULT_SNAPSHOT_LIMITS,
+  SnapshotFetch,
+  type SnapshotFault,
+  type SnapshotFetchModules,
+  type SnapshotFetchOptions,
+  type SnapshotLimits,
+  type SnapshotStep,
+} from './replica/catch-up/snapshot-fetch.ts';
 export { ShardReplica } from './replica/replica.ts';
 export { type FinalHead, type ReplicaCounters, type ReplicaModules, type ReplicaOptions, type ReplicaStart } from './replica/types.ts';
 export { accountFlatKey, accountFlatValue, type FlatChange, type FlatEntry } from './state/flat-account.ts';

@@ -1,4 +1,5 @@
-import type { Effect, LogLine } from './effects.ts';
+import type { Effect } from './effects.ts';
+import type { LogLine } from './log-line.ts';
 
 /** Time and effects of the step that a core is making: what its parts share, so that none of them keeps a clock or a queue of its own. */
 export class StepContext {

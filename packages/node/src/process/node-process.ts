@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { BEACON, decodeAnswer, DecodeError, encodeRequest, type Genesis, type Hash32, type ShardId, ShardlabError, type WireRequest } from '@shardlab/crosslink';
-import { BeaconReplica, type BeaconStart, SoloConsensus } from '@shardlab/shard';
+import { BeaconReplica } from '@shardlab/shard';
 import type { Logger } from 'pino';
 import type { NodeCrypto } from '../crypto/types.ts';
 import { createLibp2pNetwork, type Libp2pNetwork } from '../network/host.ts';
@@ -10,14 +10,15 @@ import type { Done, Network, NodeName, Storage } from '../ports.ts';
 import { measuredRecovery } from '../recovery/measured-recovery.ts';
 import { RecoveryPool } from '../recovery/recovery-pool.ts';
 import type { SenderRecovery } from '../recovery/sender-recovery.ts';
-import { assembleShard, BEACON_TOPICS, inlineExecutor, shardGenesis, type ShardNode, shardTopics, validatorKey } from '../runtime/assemble.ts';
+import { assembleBeacon, assembleShard, BEACON_TOPICS, inlineExecutor, shardGenesis, type ShardNode, shardTopics, validatorKey } from '../runtime/assemble.ts';
 import { NodeRuntime, type RuntimePorts } from '../runtime/node-runtime.ts';
 import { serveFrom, type ServeModules } from '../runtime/serve.ts';
 import { ChainReader } from '../storage/chain-store-reader.ts';
 import { batchOf, genesisBatch } from '../storage/chain-store.ts';
 import { META } from '../storage/key-space.ts';
+import { ServedSnapshots } from '../storage/served-snapshots.ts';
 import { openLevelStorage } from '../storage/open.ts';
-import { type RecoveredShard, recoverBeacon, recoverShard } from '../storage/chain-store-recovery.ts';
+import { type RecoveredBeacon, type RecoveredShard, recoverBeacon, recoverShard } from '../storage/chain-store-recovery.ts';
 import type { NodeHandle } from '../rpc/node-handle.ts';
 import { PackedAllocation } from '../rpc/packed-allocation.ts';
 import { RpcServer } from '../rpc/rpc-server.ts';
@@ -89,6 +90,12 @@ export class NodeProcess {
     for (let next = this.stops.pop(); next !== undefined; next = this.stops.pop()) await next();
   }
 
+  /** Starts anew from what is stored: the core has replaced its own state there. */
+  private restart(reason: string): void {
+    this.logger.info({ event: 'node.restarting', reason }, 'the node starts anew from what it has stored');
+    void this.stop().then(() => this.start()).catch((error: unknown) => this.failed(error as Error));
+  }
+
   private async startParts(): Promise<{ readonly rpcUrl: string; readonly p2p: readonly string[] }> {
     const { config } = this.options;
     const { genesis } = this;
@@ -146,7 +153,7 @@ export class NodeProcess {
         node: config.name,
         validatorSecret: config.validatorSecret,
         validatorKey: (node) => validatorKey(this.genesis, node.chain, node.validator),
-        nodes: 1 + this.genesis.shards,
+        nodes: this.genesis.beaconValidators.length + this.genesis.shardValidators.reduce((sum, keys) => sum + keys.length, 0),
         bootstrap: config.bootstrap,
         ...(records === undefined ? {} : { records }),
         onRecords: (encoded) => {
@@ -184,10 +191,9 @@ export class NodeProcess {
     const { config, genesisHash } = this.options;
     const genesis = { ...this.genesis, allocation: [] };
     this.genesis = genesis;
-    const start = await promised<BeaconStart>((done) => recoverBeacon(storage, done));
+    const recovered = await promised<RecoveredBeacon>((done) => recoverBeacon(storage, done));
     const { validatorSecret: secretKey, name } = config;
-    const consensus = new SoloConsensus({ genesisHash, chain: BEACON, secretKey }, { crypto: this.crypto });
-    return new BeaconReplica({ genesis, genesisHash, validator: name.validator, secretKey }, { crypto: this.crypto, consensus }, start);
+    return assembleBeacon({ genesis, genesisHash, validator: name.validator, secretKey }, this.crypto, recovered);
   }
 
   /** The runtime and the RPC that looks into it; each answers the other's questions. */
@@ -236,6 +242,14 @@ export class NodeProcess {
     return { runtime, server };
   }
 
+  /** What the node hands out to validators that start from its state: a shard's only. */
+  private served(storage: Storage, own: ShardId): ServedSnapshots | undefined {
+    if (own === BEACON) return undefined;
+    const served = new ServedSnapshots({ storage, clock: this.clock });
+    this.stops.push(() => served.close());
+    return served;
+  }
+
   private runtime(parts: Parts, forwarded: ServeModules['forwarded'], final: () => void): NodeRuntime {
     const { storage, network, recovery, core, chain } = parts;
     const { chain: own } = this.options.config.name;
@@ -247,13 +261,13 @@ export class NodeProcess {
       network,
       recovery,
       execute: shard === undefined ? executesNothing : inlineExecutor(shard.executor, (task) => void setImmediate(task), this.failed),
-      serve: serveFrom(own, { storage, hasher: this.crypto, outbox: shard?.outbox, forwarded }),
+      serve: serveFrom(own, { storage, hasher: this.crypto, outbox: shard?.outbox, snapshots: this.served(storage, own), forwarded }),
       log: runtimeLog(this.logger),
       batchOf: (record) => batchOf(record, role),
     };
     const topics = shard === undefined ? BEACON_TOPICS : shardTopics(own);
     const replica = core instanceof BeaconReplica ? core : core.replica;
-    return new NodeRuntime({ topics }, replica, ports, { failed: this.failed, stored: (record) => chain.stored(record), final });
+    return new NodeRuntime({ topics }, replica, ports, { failed: this.failed, restart: (reason) => this.restart(reason), stored: (record) => chain.stored(record), final });
   }
 }
 

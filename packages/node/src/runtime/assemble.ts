@@ -1,5 +1,8 @@
 import {
   type Crypto,
+  decodeBeaconHeader,
+  decodeEpochCertificate,
+  decodeHeader,
   equalBytes,
   type Genesis,
   type Hash32,
@@ -12,19 +15,29 @@ import {
   TOPICS,
   toHex,
   TwoPhaseCommit,
+  ZERO_HASH,
 } from '@shardlab/crosslink';
 import {
+  type AgreedHead,
+  BeaconReplica,
+  type BeaconStart,
   BlockExecutor,
   type BeaconTip,
+  Epochs,
+  EpochVotes,
+  type ExecutionOutcome,
   type FlatEntry,
   genesisBalance,
   genesisBlock,
   genesisEntries,
   Outbox,
   type OutboxEntry,
+  InvalidBlockError,
+  Pbft,
+  type PbftStart,
   ShardReplica,
   ShardState,
-  SoloConsensus,
+  WINDOW,
 } from '@shardlab/shard';
 import type { ExecuteBlock } from './node-runtime.ts';
 
@@ -45,6 +58,13 @@ export interface RecoveredState {
   readonly outbox: readonly { readonly destination: ShardId; readonly entry: OutboxEntry }[];
   readonly epochs: readonly Uint8Array[];
   readonly beaconTip: BeaconTip | undefined;
+  readonly votes: Omit<PbftStart, 'head'>;
+}
+
+/** What the database of a beacon's node holds; see `recoverBeacon`. */
+export interface RecoveredBeaconState extends BeaconStart {
+  readonly epochs: readonly Uint8Array[];
+  readonly votes: Omit<PbftStart, 'head'>;
 }
 
 /** The pure parts of one shard's node, put together. */
@@ -58,11 +78,11 @@ export interface ShardNode {
 
 /** Gossip topics of a shard's node. */
 export function shardTopics(shard: ShardId): string[] {
-  return [TOPICS.headers, TOPICS.beacon, TOPICS.receipts(shard)];
+  return [TOPICS.headers, TOPICS.beacon, TOPICS.receipts(shard), TOPICS.consensus(shard), TOPICS.transactions(shard)];
 }
 
 /** Gossip topics of the beacon's node. */
-export const BEACON_TOPICS: readonly string[] = [TOPICS.headers];
+export const BEACON_TOPICS: readonly string[] = [TOPICS.headers, TOPICS.beacon, TOPICS.consensus(BEACON)];
 
 /** The block of height 0 of a shard, and the flat entries of its state. */
 export function shardGenesis(crypto: Crypto, genesis: Genesis, shard: ShardId): { readonly block: ReturnType<typeof genesisBlock>; readonly entries: FlatEntry[] } {
@@ -91,28 +111,57 @@ export function assembleShard(options: ShardNodeOptions, crypto: Crypto, recover
   const executor = new BlockExecutor({ chainId, shard, gasLimit: parameters.blockGasLimit }, { hasher: crypto, state, protocol }, head);
   const outbox = new Outbox();
   for (const { destination, entry } of recovered.outbox) outbox.adopt(destination, entry);
-  const consensus = new SoloConsensus({ genesisHash, chain: shard, secretKey }, { crypto });
+  const epochs = new Epochs(crypto, genesisHash, genesis.beaconValidators);
+  epochs.restore(recovered.epochs.map(decodeEpochCertificate));
   const certificate = head.header.height === 0 ? undefined : head.certificate;
+  const size = genesis.shardValidators[shard]!.length;
+  const agreed: AgreedHead = { epoch: head.header.epoch, height: head.header.height, hash: head.hash, certificate };
+  const consensus = new Pbft(
+    { genesisHash, chain: shard, validator, size, secretKey, window: WINDOW },
+    { crypto, validators: (epoch) => epochs.validators(shard, epoch), readHeader: decodeHeader },
+    { ...recovered.votes, head: agreed },
+  );
   const replica = new ShardReplica(
     { shard, genesis, genesisHash, validator },
-    { crypto, consensus, protocol, accounts: state, outbox },
-    { head: { ...head, certificate }, beaconTip: recovered.beaconTip, epochs: recovered.epochs },
+    { crypto, consensus, protocol, accounts: state, outbox, epochs },
+    { head: { ...head, certificate }, beaconTip: recovered.beaconTip },
   );
   return { replica, state, executor, outbox, protocol };
 }
 
+/** Puts one beacon validator together from what its database holds. */
+export function assembleBeacon(options: Omit<ShardNodeOptions, 'shard'>, crypto: Crypto, recovered: RecoveredBeaconState): BeaconReplica {
+  const { genesis, genesisHash, validator, secretKey } = options;
+  const epochs = new Epochs(crypto, genesisHash, genesis.beaconValidators);
+  epochs.restore(recovered.epochs.map(decodeEpochCertificate));
+  const epochVotes = new EpochVotes({ genesis, genesisHash, secretKey }, { crypto, epochs });
+  const { tip } = recovered;
+  const head: AgreedHead = tip ?? { epoch: 0, height: 0, hash: ZERO_HASH, certificate: undefined };
+  const size = genesis.beaconValidators.length;
+  const consensus = new Pbft(
+    { genesisHash, chain: BEACON, validator, size, secretKey, window: 1 },
+    { crypto, validators: () => genesis.beaconValidators, readHeader: decodeBeaconHeader, extension: epochVotes },
+    { ...recovered.votes, head },
+  );
+  return new BeaconReplica({ genesis, genesisHash, validator }, { crypto, consensus, epochs, epochVotes }, recovered);
+}
+
 /** The Executor port on this thread: `defer` runs a task after the caller has returned. */
 export function inlineExecutor(executor: BlockExecutor, defer: (task: () => void) => void, failed: (error: Error) => void): ExecuteBlock {
-  return (proposal, assignment, done) => {
+  return (parentHash, proposal, assignment, done) => {
     defer(() => {
-      let block;
+      let outcome: ExecutionOutcome;
       try {
-        block = executor.execute(proposal, assignment);
+        outcome = { block: executor.executeOn(parentHash, proposal, assignment) };
       } catch (error) {
-        failed(error as Error);
-        return;
+        // Only somebody else's block can be wrong; what is wrong with one's own is a bug.
+        if (!(error instanceof InvalidBlockError) || proposal.mode === 'build') {
+          failed(error as Error);
+          return;
+        }
+        outcome = { invalid: error.message };
       }
-      done(block);
+      done(outcome);
     });
   };
 }

@@ -1,11 +1,13 @@
-import { BEACON, decodeAnswer, DecodeError, decodeRequest, encodeAnswer, type ShardlabError, type ShardId, type Verdict, type WireRequest } from '@shardlab/crosslink';
-import type { BlockProposal, Core, Effect, ExecutedBlock, Input, LogLine, PersistRecord, SubmitResult, TimerName } from '@shardlab/shard';
-import type { AssignmentTable, BlockEvent } from '@shardlab/crosslink';
+import { decodeAnswer, DecodeError, decodeRequest, encodeAnswer, type ShardlabError, type Verdict, type WireRequest } from '@shardlab/crosslink';
+import type { BlockProposal, Core, Effect, ExecutionOutcome, Input, LogLine, Peer, PersistRecord, SubmitResult, TimerName } from '@shardlab/shard';
+import type { AssignmentTable, BlockEvent, Hash32 } from '@shardlab/crosslink';
+import { nodeLabel } from '../network/names.ts';
 import type { Clock, Network, Sender, Storage, StorageBatch } from '../ports.ts';
+import { type PlainRecord, snapshotBatch } from '../storage/chain-store.ts';
 import type { SenderRecovery } from '../recovery/sender-recovery.ts';
 
 /** Executes blocks for the effect `ExecuteBlock`; `done` is never called before the call has returned. Fails by throwing: then the node must stop. */
-export type ExecuteBlock = (proposal: BlockProposal, assignment: AssignmentTable, done: (block: ExecutedBlock) => void) => void;
+export type ExecuteBlock = (parentHash: Hash32, proposal: BlockProposal, assignment: AssignmentTable, done: (outcome: ExecutionOutcome) => void) => void;
 
 /** Answers requests of other nodes that read what is stored. */
 export type ServeRequest = (request: WireRequest, done: (items: readonly Uint8Array[] | undefined) => void) => void;
@@ -25,7 +27,7 @@ export interface RuntimePorts {
   readonly storage: Storage;
   readonly recovery: SenderRecovery;
   readonly execute: ExecuteBlock;
-  readonly batchOf: (record: PersistRecord) => StorageBatch;
+  readonly batchOf: (record: PlainRecord) => StorageBatch;
   readonly serve: ServeRequest;
   readonly log: RuntimeLog;
 }
@@ -34,6 +36,8 @@ export interface RuntimePorts {
 export interface RuntimeHooks {
   /** Called once when the node can not go on: its disk failed, or an invariant broke. */
   readonly failed: (error: Error) => void;
+  /** Called once when the node is to start anew from what it has stored; it has stopped. */
+  readonly restart: (reason: string) => void;
   /** Called after a record has been synced, before the core goes on. */
   readonly stored?: (record: PersistRecord) => void;
   /** Called after the core has taken note that the record is synced. */
@@ -62,6 +66,8 @@ export class NodeRuntime {
   private readonly replies = new Map<number, (results: readonly SubmitResult[]) => void>();
   private tokens = 0;
   private stopped = false;
+  /** Stopped in order to start anew from a snapshot: what is on its way to the disk still counts as stored. */
+  private installing = false;
 
   constructor(options: RuntimeOptions, core: Core, ports: RuntimePorts, hooks: RuntimeHooks) {
     this.options = options;
@@ -147,7 +153,7 @@ export class NodeRuntime {
         recovery.recover(effect.raws, (result) => this.feed({ kind: 'senders', request: effect.request, batch: result.ok ? result.value : undefined }));
         break;
       case 'execute-block':
-        this.ports.execute(effect.proposal, effect.assignment, (block) => this.feed({ kind: 'executed', request: effect.request, block }));
+        this.ports.execute(effect.parentHash, effect.proposal, effect.assignment, (outcome) => this.feed({ kind: 'executed', request: effect.request, outcome }));
         break;
       case 'persist':
         this.persist(effect.request, effect.record);
@@ -170,7 +176,7 @@ export class NodeRuntime {
         this.verdicts.delete(effect.token);
         break;
       case 'penalise':
-        this.penalise(effect.chain, effect.reason);
+        this.penalise(effect.to, effect.reason);
         break;
       case 'log':
         log.line(effect.line);
@@ -180,8 +186,9 @@ export class NodeRuntime {
 
   private persist(request: number, record: PersistRecord): void {
     const { storage, batchOf, log } = this.ports;
+    if (record.kind === 'snapshot') return this.install(record);
     storage.commit(batchOf(record), (result) => {
-      if (this.stopped) return;
+      if (this.stopped && !this.installing) return;
       if (!result.ok) {
         this.fail(result.error);
         return;
@@ -193,24 +200,47 @@ export class NodeRuntime {
     });
   }
 
-  private request(request: number, chain: ShardId, body: Uint8Array, timeoutMs: number): void {
-    this.ports.network.request({ chain, validator: 0 }, body, timeoutMs, (result) => {
-      this.feed({ kind: 'answer', request, items: result.ok ? this.itemsOf(chain, result.value) : undefined });
+  /** Writes a snapshot over what is stored, when everything before it is synced, and has the node start anew. */
+  private install(record: Extract<PersistRecord, { kind: 'snapshot' }>): void {
+    const { storage } = this.ports;
+    const { snapshot } = record;
+    const failed = (error: Error): void => {
+      this.stopped = false;
+      this.fail(error);
+    };
+    this.stop();
+    this.installing = true;
+    storage.commit({ puts: [], deletes: [] }, (synced) => {
+      if (!synced.ok) return failed(synced.error);
+      snapshotBatch(storage, snapshot, (batch) => {
+        if (!batch.ok) return failed(batch.error);
+        storage.commit(batch.value, (result) => {
+          if (!result.ok) return failed(result.error);
+          this.hooks.stored?.(record);
+          this.hooks.restart(`a snapshot of height ${snapshot.block.header.height}`);
+        });
+      });
     });
   }
 
-  private itemsOf(chain: ShardId, answer: Uint8Array): Uint8Array[] | undefined {
+  private request(request: number, to: Peer, body: Uint8Array, timeoutMs: number): void {
+    this.ports.network.request(to, body, timeoutMs, (result) => {
+      this.feed({ kind: 'answer', request, items: result.ok ? this.itemsOf(to, result.value) : undefined });
+    });
+  }
+
+  private itemsOf(from: Peer, answer: Uint8Array): Uint8Array[] | undefined {
     try {
       return decodeAnswer(answer);
     } catch (error) {
-      this.penalise(chain, (error as ShardlabError).code);
+      this.penalise(from, (error as ShardlabError).code);
       return undefined;
     }
   }
 
-  private penalise(chain: ShardId, reason: string): void {
-    this.ports.log.line({ level: 'warn', event: 'peer.penalised', fields: { node: chain === BEACON ? 'beacon' : `shard-${chain}`, reason } });
-    this.ports.network.penalise({ chain, validator: 0 }, reason);
+  private penalise(to: Peer, reason: string): void {
+    this.ports.log.line({ level: 'warn', event: 'peer.penalised', fields: { node: nodeLabel(to), reason } });
+    this.ports.network.penalise(to, reason);
   }
 
   private setTimer(timer: TimerName, delayMs: number): void {

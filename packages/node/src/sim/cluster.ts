@@ -1,14 +1,16 @@
-import { BEACON, bytesKey, equalBytes, type Genesis, genesisHash, type Hash32, invariant, type ShardId } from '@shardlab/crosslink';
-import { BeaconReplica, type Effect, type PersistRecord, SoloConsensus, type SubmitResult } from '@shardlab/shard';
+import { BEACON, bytesKey, encodeBlock, equalBytes, type Genesis, genesisHash, type Hash32, invariant, type ShardId } from '@shardlab/crosslink';
+import type { BeaconReplica, Effect, PersistRecord, Snapshot, SubmitResult } from '@shardlab/shard';
 import type { NodeCrypto } from '../crypto/types.ts';
 import { nodeLabel } from '../network/names.ts';
-import type { NodeName } from '../ports.ts';
+import type { NodeName, StorageEntry } from '../ports.ts';
 import { InlineRecovery } from '../recovery/inline-recovery.ts';
-import { assembleShard, BEACON_TOPICS, inlineExecutor, shardGenesis, type ShardNode, shardTopics } from '../runtime/assemble.ts';
+import { assembleBeacon, assembleShard, BEACON_TOPICS, inlineExecutor, shardGenesis, type ShardNode, shardTopics } from '../runtime/assemble.ts';
 import { NodeRuntime, type RuntimeLog } from '../runtime/node-runtime.ts';
 import { serveFrom } from '../runtime/serve.ts';
 import { batchOf, genesisBatch } from '../storage/chain-store.ts';
 import { recoverBeacon, recoverShard } from '../storage/chain-store-recovery.ts';
+import { BLOCKS } from '../storage/key-space.ts';
+import { ServedSnapshots } from '../storage/served-snapshots.ts';
 import { foldEffect } from './fold-effect.ts';
 import type { SimNode, SimWorld } from './world.ts';
 
@@ -67,11 +69,11 @@ export class SimCluster {
     this.genesisHash = genesisHash(this.crypto, options.genesis);
   }
 
-  /** Names of all nodes, the beacon first. */
+  /** Names of all nodes, the beacon's first. */
   names(): NodeName[] {
-    const names: NodeName[] = [{ chain: BEACON, validator: 0 }];
-    for (let shard = 0; shard < this.options.genesis.shards; shard++) names.push({ chain: shard as ShardId, validator: 0 });
-    return names;
+    const { beaconValidators, shardValidators } = this.options.genesis;
+    const committee = (chain: ShardId, size: number): NodeName[] => Array.from({ length: size }, (_, validator) => ({ chain, validator }));
+    return [...committee(BEACON, beaconValidators.length), ...shardValidators.flatMap((keys, shard) => committee(shard as ShardId, keys.length))];
   }
 
   /** The running node of that name; undefined while it is down or starting. */
@@ -79,9 +81,10 @@ export class SimCluster {
     return this.nodes.get(nodeLabel(name));
   }
 
-  /** A shard's running node, which must be up. */
-  shard(shard: ShardId): ShardNode & { readonly runtime: NodeRuntime } {
-    const node = this.node({ chain: shard, validator: 0 });
+  /** A running node of a shard: the one of that validator, or else the first that is up, which there must be. */
+  shard(shard: ShardId, validator?: number): ShardNode & { readonly runtime: NodeRuntime } {
+    const names = this.names().filter((name) => name.chain === shard && (validator === undefined || name.validator === validator));
+    const node = names.map((name) => this.node(name)).find((each) => each?.shard !== undefined);
     invariant(node?.shard !== undefined, 'this shard is not running', { shard });
     return { ...node.shard, runtime: node.runtime };
   }
@@ -105,9 +108,9 @@ export class SimCluster {
     this.world.crash(name);
   }
 
-  /** Offers transactions to a shard's node; `done` is not called if that node dies first. */
-  submit(shard: ShardId, raws: readonly Uint8Array[], done: (results: readonly SubmitResult[]) => void): void {
-    this.shard(shard).runtime.submit(raws, done);
+  /** Offers transactions to a node that is up; `done` is not called if that node dies first. */
+  submit(name: NodeName, raws: readonly Uint8Array[], done: (results: readonly SubmitResult[]) => void): void {
+    this.shard(name.chain, name.validator).runtime.submit(raws, done);
   }
 
   private startShard(name: NodeName, sim: SimNode): void {
@@ -131,7 +134,13 @@ export class SimCluster {
   }
 
   private runShard(name: NodeName, sim: SimNode, node: ShardNode): void {
-    const serve = serveFrom(name.chain, { storage: sim.storage, hasher: this.crypto, outbox: node.outbox, forwarded: (_request, done) => done(undefined) });
+    const serve = serveFrom(name.chain, {
+      storage: sim.storage,
+      hasher: this.crypto,
+      outbox: node.outbox,
+      snapshots: new ServedSnapshots({ storage: sim.storage, clock: sim.clock }),
+      forwarded: (_request, done) => done(undefined),
+    });
     const fail = (error: Error): void => this.failed(name, error);
     const defer = (task: () => void): void => void sim.incarnation.schedule(0, task);
     const runtime = this.runtime(name, sim, node.replica, { topics: shardTopics(name.chain), serve, execute: inlineExecutor(node.executor, defer, fail) });
@@ -144,11 +153,9 @@ export class SimCluster {
     recoverBeacon(sim.storage, (result) => {
       invariant(result.ok, 'a simulated disk is never damaged', { error: result.ok ? '' : result.error.message });
       this.tellSurvivors(name);
-      const key = secretKey(name);
-      const consensus = new SoloConsensus({ genesisHash: this.genesisHash, chain: BEACON, secretKey: key }, { crypto: this.crypto });
-      const options = { genesis, genesisHash: this.genesisHash, validator: name.validator, secretKey: key };
-      const beacon = new BeaconReplica(options, { crypto: this.crypto, consensus }, result.value);
-      const serve = serveFrom(BEACON, { storage: sim.storage, hasher: this.crypto, outbox: undefined, forwarded: (_request, done) => done(undefined) });
+      const options = { genesis, genesisHash: this.genesisHash, validator: name.validator, secretKey: secretKey(name) };
+      const beacon = assembleBeacon(options, this.crypto, result.value);
+      const serve = serveFrom(BEACON, { storage: sim.storage, hasher: this.crypto, outbox: undefined, snapshots: undefined, forwarded: (_request, done) => done(undefined) });
       const execute = (): never => invariant(false, 'a beacon executes nothing') as never;
       const runtime = this.runtime(name, sim, beacon, { topics: BEACON_TOPICS, serve, execute });
       this.nodes.set(nodeLabel(name), { name, sim, runtime, shard: undefined, beacon });
@@ -183,6 +190,10 @@ export class SimCluster {
       },
       {
         failed: (error) => this.failed(name, error),
+        restart: () => {
+          this.kill(name);
+          this.start(name);
+        },
         stored: (record) => this.confirmed(name, record),
         beforeEffect: (effect) => this.beforeEffect(name, effect),
         afterEffect: (effect) => this.afterEffect(name, effect),
@@ -222,7 +233,9 @@ export class SimCluster {
     this.unconfirmed.delete(nodeLabel(name));
     const disk = this.world.disk(name).live();
     for (const record of waiting) {
-      const { key, value } = batchOf(record, name.chain === BEACON ? 'beacon' : 'shard').puts[0]!;
+      // Votes are written over again and again; nobody outside asks for them.
+      if (record.kind === 'votes') continue;
+      const { key, value } = record.kind === 'snapshot' ? snapshotMark(record.snapshot) : batchOf(record, name.chain === BEACON ? 'beacon' : 'shard').puts[0]!;
       const found = disk.get(bytesKey(key));
       if (found !== undefined && equalBytes(found, value)) this.hooks.stored?.(name, record);
     }
@@ -231,4 +244,9 @@ export class SimCluster {
   private failed(name: NodeName, error: Error): void {
     throw new Error(`${nodeLabel(name)} failed: ${error.message}`, { cause: error });
   }
+}
+
+/** The block that a snapshot writes with all the rest. */
+function snapshotMark({ block }: Snapshot): StorageEntry {
+  return { key: BLOCKS.key(block.header.height), value: encodeBlock(block) };
 }

@@ -11,7 +11,7 @@ export function foldEffect(trace: TraceHash, node: string, effect: Effect): void
       for (const raw of effect.raws) trace.bytes(raw);
       break;
     case 'execute-block':
-      trace.integer(effect.request);
+      trace.integer(effect.request).bytes(effect.parentHash);
       foldProposal(trace, effect.proposal);
       break;
     case 'persist':
@@ -22,7 +22,7 @@ export function foldEffect(trace: TraceHash, node: string, effect: Effect): void
       trace.text(effect.topic).bytes(effect.data);
       break;
     case 'request':
-      trace.integer(effect.request).integer(effect.to).bytes(effect.body).integer(effect.timeoutMs);
+      trace.integer(effect.request).integer(effect.to.chain).integer(effect.to.validator).bytes(effect.body).integer(effect.timeoutMs);
       break;
     case 'set-timer':
       trace.text(effect.timer).text(String(effect.delayMs));
@@ -35,7 +35,7 @@ export function foldEffect(trace: TraceHash, node: string, effect: Effect): void
       trace.integer(effect.token).text(effect.verdict.kind).text(effect.verdict.kind === 'accept' ? '' : effect.verdict.reason);
       break;
     case 'penalise':
-      trace.integer(effect.chain).text(effect.reason);
+      trace.integer(effect.to.chain).integer(effect.to.validator).text(effect.reason);
       break;
     case 'log':
       trace.text(effect.line.level).text(effect.line.event);
@@ -55,10 +55,22 @@ function foldProposal(trace: TraceHash, proposal: Extract<Effect, { kind: 'execu
 
 /** Hashes stand for what they commit to; the disk folds the bytes of the write itself. */
 function foldRecord(trace: TraceHash, record: PersistRecord): void {
-  if (record.kind === 'beacon-block') {
-    trace.bytes(record.hash).integer(record.block.crosslinks.length);
-    return;
+  switch (record.kind) {
+    case 'beacon-block':
+      trace.bytes(record.hash).integer(record.block.crosslinks.length);
+      return;
+    case 'votes':
+      trace.bytes(record.state).integer(record.proposals.length);
+      return;
+    case 'snapshot':
+      trace.bytes(record.snapshot.hash).integer(record.snapshot.entries.length);
+      return;
+    case 'shard-block':
+      foldBlock(trace, record);
   }
+}
+
+function foldBlock(trace: TraceHash, record: Extract<PersistRecord, { kind: 'shard-block' }>): void {
   trace.bytes(encodeHeader(record.block.header)).integer(record.wallMs).integer(record.consumed.length);
   for (const { destination, firstSequence } of record.consumed) trace.integer(destination).integer(firstSequence);
 }

@@ -1,7 +1,7 @@
 import { bytesKey, decodeBlockHead, type Hash32, type Height, keyBytes, ShardlabError, Writer } from '@shardlab/crosslink';
 import type { Clock, Storage, StorageEntry, StorageSnapshot } from '../ports.ts';
 import { damagedChain, keyAfter, StoreReads } from './chain-store-read.ts';
-import { decodeHead, decodeUndo, META_HEAD, UNDO_HEIGHTS } from './chain-store-records.ts';
+import { decodeHead, decodeSnapshotHeight, decodeUndo, META_HEAD, META_SNAPSHOT, UNDO_HEIGHTS } from './chain-store-records.ts';
 import { BLOCKS, META, STATE, UNDO } from './key-space.ts';
 
 /** Pins that one node holds at a time: each holds a view of the disk. */
@@ -65,7 +65,7 @@ export class PinnedStates {
     return this.held.size;
   }
 
-  /** Pins `height`. Rejects with `pin/limit`, `pin/height` (above the head, or more than 256 back), `pin/too-large`, `pin/closed`. */
+  /** Pins `height`. Rejects with `pin/limit`, `pin/height` (above the head, more than 256 back, or below the node's snapshot), `pin/too-large`, `pin/closed`. */
   async pin(height: number): Promise<Pin> {
     if (this.closed) throw closedError();
     if (this.held.size + this.making >= PINS_MAX) {
@@ -125,6 +125,8 @@ export class PinnedStates {
     if (head.height - height > UNDO_HEIGHTS) {
       throw new ShardlabError('pin/height', `height ${height} is ${head.height - height} below the head ${head.height}, at most ${UNDO_HEIGHTS} can be pinned`);
     }
+    const start = (await reads.get(META, META_SNAPSHOT, 'the record of the snapshot', decodeSnapshotHeight)) ?? 0;
+    if (height < start) throw new ShardlabError('pin/height', `height ${height} is below the snapshot that this node started from, ${start}`);
     const block = await reads.get(BLOCKS, height as Height, `block ${height}`, decodeBlockHead);
     if (block === undefined) throw damagedChain(`block ${height} is missing`, { height });
     const overlay = await readOverlay(reads, height, head.height);

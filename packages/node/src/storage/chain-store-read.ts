@@ -2,9 +2,13 @@
  * How the chain store reads. Recovery uses callbacks in a row, which the simulation runs in the order of its own event queue; what only RPC reads comes as
  * promises.
  */
-import { DecodeError, ShardlabError } from '@shardlab/crosslink';
+import { DecodeError, type Hasher, ShardlabError } from '@shardlab/crosslink';
+import { portableKeccak, portablePairHasher, sha256 } from '../crypto/hashes.ts';
 import type { Done, StorageEntry, StorageRange, StorageReader } from '../ports.ts';
 import type { KeyFamily, KeyRange } from './key-space.ts';
+
+/** Block hashes are SHA-256 whatever else a driver swaps, so that the store needs no modules. */
+export const STORE_HASHER: Hasher = { sha256, keccak256: portableKeccak().keccak256, hashPairs: portablePairHasher().hashPairs };
 
 /** Entries and bytes of one step through a range. */
 const PAGE_ENTRIES = 8_192;

@@ -28,6 +28,7 @@ import {
   recordId,
   type Settlement,
   type ShardHeader,
+  ShardlabError,
   type ShardId,
   type TxHash,
   writeCertificate,
@@ -44,10 +45,12 @@ import {
   decodeBlockPlace,
   decodeHead,
   decodePlace,
+  decodeSnapshotHeight,
   decodeUndo,
   type HeadRecord,
   META_BEACON_HEAD,
   META_HEAD,
+  META_SNAPSHOT,
   type TransactionPlace,
 } from './chain-store-records.ts';
 import { BEACON_BLOCKS, BLOCK_HEIGHTS, BLOCKS, CROSS_SHARD, META, STATE, TRANSACTIONS, UNDO } from './key-space.ts';
@@ -124,6 +127,7 @@ export class ChainReader {
   private readonly events = new Map<number, StoredEvents>();
   private eventBytes = 0;
   private shardHead: StoredHead | undefined;
+  private startHeight = 0 as Height;
   private beaconEnd: StoredBeaconHead | undefined;
 
   constructor(options: ChainReaderOptions, modules: { readonly storage: StorageReader; readonly hasher: Hasher }) {
@@ -136,6 +140,7 @@ export class ChainReader {
 
   /** Finds the heads in the store; call it once, before {@link stored}. */
   async start(): Promise<void> {
+    this.startHeight = (await this.reads.get(META, META_SNAPSHOT, 'the record of the snapshot', decodeSnapshotHeight)) ?? this.startHeight;
     const head = await this.metaHead(META_HEAD);
     if (head !== undefined) {
       this.shardHead = await this.readHead(head.height);
@@ -151,17 +156,47 @@ export class ChainReader {
 
   /** Takes note of a record that has just been synced. */
   stored(record: PersistRecord): void {
-    if (record.kind === 'shard-block') {
-      const { block, certificate, wallMs } = record;
-      this.shardHead = { header: block.header, hash: block.hash, certificate, wallMs };
-      this.keepHead(this.shardHead);
-      const { height, timestampMs } = block.header;
-      this.keepEvents({ height, timestampMs, wallMs, events: encodeBlockEvents(block.events) });
-    } else {
-      const { height, timestampMs, epoch } = record.block.header;
-      this.beaconEnd = { height, hash: record.hash, timestampMs, epoch };
+    switch (record.kind) {
+      case 'shard-block': {
+        const { block, certificate, wallMs } = record;
+        this.shardHead = { header: block.header, hash: block.hash, certificate, wallMs };
+        this.keepHead(this.shardHead);
+        const { height, timestampMs } = block.header;
+        this.keepEvents({ height, timestampMs, wallMs, events: encodeBlockEvents(block.events) });
+        break;
+      }
+      case 'beacon-block': {
+        const { height, timestampMs, epoch } = record.block.header;
+        this.beaconEnd = { height, hash: record.hash, timestampMs, epoch };
+        break;
+      }
+      case 'snapshot': {
+        const { header, certificate, wallMs } = record.snapshot.block;
+        this.shardHead = detached(this.hasher, header, certificate, wallMs);
+        this.keepHead(this.shardHead);
+        this.startHeight = header.height;
+        break;
+      }
+      case 'votes':
+        // Nobody reads votes, and nothing became final.
+        return;
     }
     for (const listener of this.listeners) listener();
+  }
+
+  /** Height of the snapshot that this node's chain goes on from: history up to it may be absent. 0 on one that goes on from genesis. */
+  get snapshotHeight(): Height {
+    return this.startHeight;
+  }
+
+  /**
+   * The error for a block of the node's own chain that something stored points at and that is not there: `chain/history` where the node has started from a
+   * snapshot, else damage.
+   */
+  missingBlock(height: number): ShardlabError {
+    if (height > this.startHeight) return damagedChain(`block ${height} is missing`, { height });
+    const message = `block ${height} is not on this node, which started from a snapshot of height ${this.startHeight}: ask another validator of its shard`;
+    return new ShardlabError('chain/history', message, { height, snapshotHeight: this.startHeight });
   }
 
   /** Calls `listener` after each record until the returned function is called. Bounded by its callers. */

@@ -1,5 +1,6 @@
 /** Codecs of the small records of a node's store (R4: each starts with a version byte). The large ones, blocks and certificates, are crosslink's. */
 import {
+  ANSWER_ITEM_BYTES_MAX,
   decodeAll,
   DecodeError,
   FLAT_KEY_BYTES_MAX,
@@ -11,12 +12,16 @@ import {
   type ShardId,
   Writer,
 } from '@shardlab/crosslink';
-import type { FlatChange, OutboxEntry } from '@shardlab/shard';
+import type { FlatChange, OutboxEntry, Proposal } from '@shardlab/shard';
 
 /** Name of the record that says where the node's own shard chain ends. */
 export const META_HEAD = 'head';
 /** Name of the record that says where the beacon chain ends, as this node has it. */
 export const META_BEACON_HEAD = 'beacon-head';
+/** Name of the record of what this validator must not forget of its votes. */
+export const META_VOTES = 'votes';
+/** Name of the record that says from which height of a snapshot a shard's node has started; absent on one that started from genesis. */
+export const META_SNAPSHOT = 'snapshot';
 
 /** Heights of which undo records are kept: how far back a state can be pinned. */
 export const UNDO_HEIGHTS = 256;
@@ -39,6 +44,54 @@ export function decodeHead(data: Uint8Array): HeadRecord {
   return decodeAll(data, (reader) => {
     reader.version(1);
     return { chain: reader.shard(), height: reader.height(), hash: reader.hash() };
+  });
+}
+
+/** Encodes in 9 bytes the height of the snapshot that a node started from. */
+export function encodeSnapshotHeight(height: Height): Uint8Array {
+  return new Writer(9).u8(1).u64(height).finish();
+}
+
+/** The inverse of {@link encodeSnapshotHeight}. Throws {@link DecodeError}. */
+export function decodeSnapshotHeight(data: Uint8Array): Height {
+  return decodeAll(data, (reader) => {
+    reader.version(1);
+    return reader.height();
+  });
+}
+
+/** Most bytes of an engine's state: a few certificates and hashes of the heights that are open. */
+export const VOTES_STATE_BYTES_MAX = 1 << 20;
+
+/** Encodes the opaque state of an agreement engine: version, then the state. Throws `invariant` above {@link VOTES_STATE_BYTES_MAX}. */
+export function encodeVotes(state: Uint8Array): Uint8Array {
+  return new Writer(state.length + 5).u8(1).bytes(state, VOTES_STATE_BYTES_MAX).finish();
+}
+
+/** The inverse of {@link encodeVotes}; a view of `data`. Throws {@link DecodeError}. */
+export function decodeVotes(data: Uint8Array): Uint8Array {
+  return decodeAll(data, (reader) => {
+    reader.version(1);
+    return reader.bytes(VOTES_STATE_BYTES_MAX);
+  });
+}
+
+/** Most bytes of a proposal's header; a shard's has less than 800. */
+export const PROPOSAL_HEADER_BYTES_MAX = 4096;
+/** Most bytes of a proposal's body: it is one item of an answer. */
+export const PROPOSAL_BODY_BYTES_MAX = ANSWER_ITEM_BYTES_MAX;
+
+/** Encodes a proposal: version, header, body. Throws `invariant` beyond its bounds. */
+export function encodeProposal({ header, body }: Proposal): Uint8Array {
+  const writer = new Writer(header.length + body.length + 9).u8(1);
+  return writer.bytes(header, PROPOSAL_HEADER_BYTES_MAX).bytes(body, PROPOSAL_BODY_BYTES_MAX).finish();
+}
+
+/** The inverse of {@link encodeProposal}; views of `data`. Throws {@link DecodeError}. */
+export function decodeProposal(data: Uint8Array): Proposal {
+  return decodeAll(data, (reader) => {
+    reader.version(1);
+    return { header: reader.bytes(PROPOSAL_HEADER_BYTES_MAX), body: reader.bytes(PROPOSAL_BODY_BYTES_MAX) };
   });
 }
 

@@ -5,7 +5,6 @@ import {
   decodeBlock,
   equalBytes,
   type Hash32,
-  type Hasher,
   headerHash,
   type Height,
   type PairTable,
@@ -15,16 +14,33 @@ import {
   type ShardId,
   toHex,
 } from '@shardlab/crosslink';
-import type { BeaconStart, BeaconTip, CrosslinkTip, FlatEntry, OutboxEntry } from '@shardlab/shard';
-import { portableKeccak, portablePairHasher, sha256 } from '../crypto/hashes.ts';
+import type { BeaconTip, CrosslinkTip, FlatEntry, OutboxEntry, Proposal } from '@shardlab/shard';
 import type { Done, StorageReader } from '../ports.ts';
 import { PackedEntries } from './chain-store-packed.ts';
-import { damagedChain, decodeStored, step, walk } from './chain-store-read.ts';
-import { decodeCrosslinkTip, decodeHead, decodeOutboxValue, type HeadRecord, META_BEACON_HEAD, META_HEAD, UNDO_HEIGHTS } from './chain-store-records.ts';
-import { BEACON_BLOCKS, BLOCKS, CROSSLINK_TIPS, EPOCH_CERTIFICATES, META, OUTBOX, type OrderedKeyFamily, STATE, UNDO } from './key-space.ts';
+import { damagedChain, decodeStored, step, STORE_HASHER, walk } from './chain-store-read.ts';
+import {
+  decodeCrosslinkTip,
+  decodeHead,
+  decodeOutboxValue,
+  decodeProposal,
+  decodeSnapshotHeight,
+  decodeVotes,
+  type HeadRecord,
+  META_BEACON_HEAD,
+  META_HEAD,
+  META_SNAPSHOT,
+  META_VOTES,
+  UNDO_HEIGHTS,
+} from './chain-store-records.ts';
+import { BEACON_BLOCKS, BLOCKS, CROSSLINK_TIPS, EPOCH_CERTIFICATES, META, OUTBOX, type OrderedKeyFamily, PROPOSALS, STATE, UNDO } from './key-space.ts';
 
-/** Block hashes are SHA-256 whatever else a driver swaps, so that a start needs no modules. */
-const HASHER: Hasher = { sha256, keccak256: portableKeccak().keccak256, hashPairs: portablePairHasher().hashPairs };
+/** What a validator has said about blocks that are not final: see `ConsensusOutput`. */
+export interface RecoveredVotes {
+  /** Undefined on one that has never voted. */
+  readonly state: Uint8Array | undefined;
+  /** Of heights above the head, in order of height. */
+  readonly proposals: readonly { readonly height: Height; readonly proposal: Proposal }[];
+}
 
 /** What the store of a shard's node holds. */
 export interface RecoveredShard {
@@ -44,6 +60,19 @@ export interface RecoveredShard {
   /** Encoded epoch certificates, in order, from epoch 0. */
   readonly epochs: readonly Uint8Array[];
   readonly beaconTip: BeaconTip | undefined;
+  readonly votes: RecoveredVotes;
+  /** Height of the snapshot that the chain goes on from; 0 for one that goes on from genesis. */
+  readonly snapshotHeight: Height;
+}
+
+/** What the beacon's store holds; a fresh one has no tip. */
+export interface RecoveredBeacon {
+  readonly tip: (BeaconTip & { readonly timestampMs: number; readonly epoch: number; readonly certificate: QuorumCertificate }) | undefined;
+  /** The last header of each shard on the chain. */
+  readonly crosslinks: ReadonlyMap<ShardId, CrosslinkTip>;
+  /** Encoded epoch certificates, in order, from epoch 0. */
+  readonly epochs: readonly Uint8Array[];
+  readonly votes: RecoveredVotes;
 }
 
 /**
@@ -62,12 +91,15 @@ export function recoverShard(storage: StorageReader, done: Done<RecoveredShard |
       return;
     }
     readShardHead(storage, head, done, (blockHead) => {
-      checkUndo(storage, head.height, done, () => {
+      readHistory(storage, head.height, done, (snapshotHeight) => {
         readState(storage, done, (entries) => {
           readOutbox(storage, done, (outbox) => {
-            readBeaconSide(storage, 'shard', done, (beacon, epochs) => {
-              const beaconTip = beacon === undefined ? undefined : { height: beacon.block.header.height, hash: beacon.hash };
-              done({ ok: true, value: { head: blockHead, entries, entryCount: entries.count, outbox, epochs, beaconTip } });
+            readVotes(storage, head.height, done, (votes) => {
+              readBeaconSide(storage, 'shard', done, (beacon, epochs) => {
+                const beaconTip = beacon === undefined ? undefined : { height: beacon.block.header.height, hash: beacon.hash };
+                const own = { head: blockHead, entries, entryCount: entries.count, outbox, votes, snapshotHeight };
+                done({ ok: true, value: { ...own, epochs, beaconTip } });
+              });
             });
           });
         });
@@ -80,23 +112,26 @@ export function recoverShard(storage: StorageReader, done: Done<RecoveredShard |
  * Reads what the beacon starts from; an empty store gives an empty start. Fails as {@link recoverShard} does, with `storage/foreign-chain` for a shard's
  * store.
  */
-export function recoverBeacon(storage: StorageReader, done: Done<BeaconStart>): void {
+export function recoverBeacon(storage: StorageReader, done: Done<RecoveredBeacon>): void {
   readHead(storage, META_HEAD, done, (shardHead) => {
     if (shardHead !== undefined) {
       done({ ok: false, error: foreign(`a node of shard ${shardHead.chain}`, 'the beacon') });
       return;
     }
     readBeaconSide(storage, 'beacon', done, (beacon, epochs) => {
-      if (beacon === undefined) {
-        holdsAny(storage, BLOCKS, done, (hasBlocks) => {
-          if (hasBlocks) done({ ok: false, error: damagedChain('there are blocks, but the record of the beacon-head is missing') });
-          else done({ ok: true, value: { tip: undefined, crosslinks: new Map(), epochs } });
+      readVotes(storage, beacon?.block.header.height ?? (0 as Height), done, (votes) => {
+        if (beacon === undefined) {
+          holdsAny(storage, BLOCKS, done, (hasBlocks) => {
+            if (hasBlocks) done({ ok: false, error: damagedChain('there are blocks, but the record of the beacon-head is missing') });
+            else done({ ok: true, value: { tip: undefined, crosslinks: new Map(), epochs, votes } });
+          });
+          return;
+        }
+        const { header, certificate } = beacon.block;
+        const { height, timestampMs, epoch } = header;
+        readCrosslinks(storage, done, (crosslinks) => {
+          done({ ok: true, value: { tip: { height, hash: beacon.hash, timestampMs, epoch, certificate }, crosslinks, epochs, votes } });
         });
-        return;
-      }
-      const { height, timestampMs } = beacon.block.header;
-      readCrosslinks(storage, done, (crosslinks) => {
-        done({ ok: true, value: { tip: { height, hash: beacon.hash, timestampMs }, crosslinks, epochs } });
       });
     });
   });
@@ -139,7 +174,7 @@ function readShardHead(storage: StorageReader, head: HeadRecord, done: Done<neve
   const read = (value: Uint8Array | undefined): RecoveredShard['head'] => {
     if (value === undefined) throw damagedChain(`block ${height}, the head, is missing`, { height });
     const { header, certificate, body, wallMs } = decodeStored(`block ${height}`, () => decodeBlock(value));
-    if (header.height !== height || header.shard !== chain || !equalBytes(headerHash(HASHER, header), hash)) {
+    if (header.height !== height || header.shard !== chain || !equalBytes(headerHash(STORE_HASHER, header), hash)) {
       throw damagedChain(`block ${height} is not the head ${toHex(hash)}`, { height });
     }
     return { header, hash, pairs: body.pairs, certificate, wallMs };
@@ -147,9 +182,19 @@ function readShardHead(storage: StorageReader, head: HeadRecord, done: Done<neve
   storage.get(BLOCKS.key(height), step(done, read, then));
 }
 
-/** The newest and the oldest undo record that a node of this height keeps; those between came by the same writes. */
-function checkUndo(storage: StorageReader, height: Height, done: Done<never>, then: () => void): void {
-  if (height === 0) {
+/** Where the chain goes on from, and whether what is needed to go back from the head is there. */
+function readHistory(storage: StorageReader, height: Height, done: Done<never>, then: (snapshotHeight: Height) => void): void {
+  const read = (value: Uint8Array | undefined): Height => {
+    const snapshot = value === undefined ? (0 as Height) : decodeStored('the record of the snapshot', () => decodeSnapshotHeight(value));
+    if (snapshot > height) throw damagedChain(`the head, block ${height}, is below the snapshot of height ${snapshot}`, { height });
+    return snapshot;
+  };
+  storage.get(META.key(META_SNAPSHOT), step(done, read, (snapshot) => checkUndo(storage, snapshot, height, done, () => then(snapshot))));
+}
+
+/** The newest and the oldest undo record that a node of this height keeps, none of them at or below `start`; those between came by the same writes. */
+function checkUndo(storage: StorageReader, start: Height, height: Height, done: Done<never>, then: () => void): void {
+  if (height === start) {
     then();
     return;
   }
@@ -159,7 +204,7 @@ function checkUndo(storage: StorageReader, height: Height, done: Done<never>, th
     };
     storage.get(UNDO.key(at), step(done, present, next));
   };
-  const oldest = Math.max(1, height - UNDO_HEIGHTS + 1) as Height;
+  const oldest = Math.max(start + 1, height - UNDO_HEIGHTS + 1) as Height;
   check(height, () => check(oldest, then));
 }
 
@@ -184,6 +229,23 @@ function readOutbox(storage: StorageReader, done: Done<never>, then: (outbox: Re
   );
 }
 
+/** The votes' record, and the proposals above `head`: those below were left by a write that a block has overtaken. */
+function readVotes(storage: StorageReader, head: Height, done: Done<never>, then: (votes: RecoveredVotes) => void): void {
+  const proposals: { height: Height; proposal: Proposal }[] = [];
+  const read = (value: Uint8Array | undefined): Uint8Array | undefined =>
+    value === undefined ? undefined : decodeStored('the record of the votes', () => decodeVotes(value));
+  const visit = (page: readonly { key: Uint8Array; value: Uint8Array }[]): void => {
+    for (const { key, value } of page) {
+      const height = PROPOSALS.parse(key);
+      proposals.push({ height, proposal: decodeStored(`the proposal of height ${height}`, () => decodeProposal(value)) });
+    }
+  };
+  storage.get(
+    META.key(META_VOTES),
+    step(done, read, (state) => walk(storage, PROPOSALS.from((head + 1) as Height), done, visit, () => then({ state, proposals }))),
+  );
+}
+
 interface BeaconEnd {
   readonly block: BeaconBlock;
   readonly hash: Hash32;
@@ -204,7 +266,7 @@ function readBeaconSide(
       }
       const read = (value: Uint8Array | undefined): BeaconEnd => {
         const block = beaconBlockOf(head.height, value);
-        if (!equalBytes(beaconHash(HASHER, block.header), head.hash)) {
+        if (!equalBytes(beaconHash(STORE_HASHER, block.header), head.hash)) {
           throw damagedChain(`beacon block ${head.height} is not the head ${toHex(head.hash)}`, { height: head.height });
         }
         if (epochs.length <= block.header.epoch) throw damagedChain(`the certificate of epoch ${block.header.epoch} is missing`, { epoch: block.header.epoch });
@@ -264,7 +326,7 @@ function readCrosslinks(storage: StorageReader, done: Done<never>, then: (crossl
         const tip = (value: Uint8Array | undefined): CrosslinkTip => {
           const link = beaconBlockOf(beaconHeight, value).crosslinks.find(({ header }) => header.shard === shard && header.height === height);
           if (link === undefined) throw damagedChain(`beacon block ${beaconHeight} lacks the crosslink of shard ${shard}, height ${height}`);
-          return { height, hash: headerHash(HASHER, link.header) };
+          return { height, hash: headerHash(STORE_HASHER, link.header) };
         };
         const take = (value: CrosslinkTip): void => {
           crosslinks.set(shard, value);

@@ -20,15 +20,18 @@ import {
 import type { ExecutedBlock, FlatEntry, PersistRecord } from '@shardlab/shard';
 import type { StorageBatch, StorageEntry } from '../ports.ts';
 import { crosslinkRuns } from './chain-store-beacon.ts';
+import { pushHead } from './chain-store-head.ts';
 import {
   encodeBlockPlace,
   encodeCrosslinkRange,
   encodeCrosslinkTip,
   encodeHead,
   encodeOutboxValue,
+  encodeProposal,
   encodeUndo,
+  encodeVotes,
   META_BEACON_HEAD,
-  META_HEAD,
+  META_VOTES,
   PLACE_BYTES,
   UNDO_HEIGHTS,
 } from './chain-store-records.ts';
@@ -42,12 +45,14 @@ import {
   EPOCH_CERTIFICATES,
   META,
   OUTBOX,
+  PROPOSALS,
   STATE,
   TRANSACTIONS,
   UNDO,
 } from './key-space.ts';
 
-export { type RecoveredShard, recoverBeacon, recoverShard } from './chain-store-recovery.ts';
+export { type RecoveredBeacon, type RecoveredShard, type RecoveredVotes, recoverBeacon, recoverShard } from './chain-store-recovery.ts';
+export { snapshotBatch } from './chain-store-snapshot.ts';
 
 /** Whose store it is: the beacon keeps beacon blocks as its own chain, a shard's node beside its own. */
 export type ChainRole = 'shard' | 'beacon';
@@ -55,9 +60,31 @@ export type ChainRole = 'shard' | 'beacon';
 /** The certificate of blocks that nobody signs. */
 const NO_CERTIFICATE: QuorumCertificate = { view: 0, scheme: 0, bitmap: new Uint8Array(0), signatures: [] };
 
+/** What {@link batchOf} can write: a snapshot replaces what is stored, so that its write depends on it. See {@link snapshotBatch}. */
+export type PlainRecord = Exclude<PersistRecord, { kind: 'snapshot' }>;
+
 /** The one atomic write of `record` on a node of `role`. No key is in it twice. */
-export function batchOf(record: PersistRecord, role: ChainRole): StorageBatch {
-  return record.kind === 'shard-block' ? shardBatch(record) : beaconBatch(record.block, record.hash, role);
+export function batchOf(record: PlainRecord, role: ChainRole): StorageBatch {
+  switch (record.kind) {
+    case 'shard-block':
+      return shardBatch(record);
+    case 'beacon-block':
+      return beaconBatch(record.block, record.hash, role);
+    case 'votes':
+      return votesBatch(record);
+  }
+}
+
+function votesBatch({ state, proposals }: Extract<PersistRecord, { kind: 'votes' }>): StorageBatch {
+  const puts: StorageEntry[] = [{ key: META.key(META_VOTES), value: encodeVotes(state) }];
+  const deletes: Uint8Array[] = [];
+  // The last change of a height is what holds; a key must not be in a batch twice.
+  for (const [height, proposal] of new Map(proposals.map((change) => [change.height, change.proposal]))) {
+    const key = PROPOSALS.key(height as Height);
+    if (proposal === undefined) deletes.push(key);
+    else puts.push({ key, value: encodeProposal(proposal) });
+  }
+  return { puts, deletes };
 }
 
 /** The first write of a shard's store: the block of height 0, without a certificate, and the state of genesis. */
@@ -74,19 +101,14 @@ export function genesisBatch(
   return { puts, deletes: [] };
 }
 
-function pushHead(puts: StorageEntry[], header: ShardHeader, hash: Hash32, encoded: Uint8Array): void {
-  const { shard: chain, height } = header;
-  puts.push({ key: BLOCKS.key(height), value: encoded });
-  puts.push({ key: BLOCK_HEIGHTS.key(hash), value: encodeBlockPlace({ chain, height }) });
-  puts.push({ key: META.key(META_HEAD), value: encodeHead({ chain, height, hash }) });
-}
 
 function shardBatch(record: Extract<PersistRecord, { kind: 'shard-block' }>): StorageBatch {
   const { block, certificate, wallMs, consumed } = record;
   const { header, hash, body, outgoing, receipts } = block;
   const { height } = header;
   const puts: StorageEntry[] = [];
-  const deletes: Uint8Array[] = [];
+  // What is final is served from the block itself.
+  const deletes: Uint8Array[] = [PROPOSALS.key(height)];
   const events = encodeBlockEvents(block.events);
   pushHead(puts, header, hash, encodeBlock({ header, certificate, wallMs, body, outgoing, receipts, events }));
   pushPlaces(puts, block);
@@ -188,7 +210,7 @@ function beaconBatch(block: BeaconBlock, hash: Hash32, role: ChainRole): Storage
     const tip = { height: last.height, baseFeePerGas, gasUsed, gasLimit };
     puts.push({ key: CROSSLINK_TIPS.key({ shard, height }), value: encodeCrosslinkTip(tip) });
   }
-  return { puts, deletes: [] };
+  return { puts, deletes: role === 'beacon' ? [PROPOSALS.key(height)] : [] };
 }
 
 const NOTHING = new Uint8Array(0);

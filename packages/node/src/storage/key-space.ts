@@ -169,6 +169,8 @@ const byShardHeight = (prefix: number): OrderedKeyFamily<ShardHeight> =>
 export const CROSSLINKS: OrderedKeyFamily<ShardHeight> = byShardHeight(0x0c);
 /** How far a shard is on the beacon chain, by shard (2 bytes) and the height of the beacon block that took it there (8 bytes). */
 export const CROSSLINK_TIPS: OrderedKeyFamily<ShardHeight> = byShardHeight(0x0d);
+/** What this validator has voted for and is not final: proposals on its own chain, by height (8 bytes). */
+export const PROPOSALS: OrderedKeyFamily<Height> = byHeight(0x0e);
 
 const STATE_PREFIX = 0x05;
 

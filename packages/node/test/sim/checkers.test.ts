@@ -322,13 +322,13 @@ test('what has not ended is found at rest, by each of its traces', () => {
 test('a node whose final block is not the one that it has stored is found', () => {
   const checkers = new NetworkCheckers({ genesis: network.genesis }, { crypto: network.crypto });
   for (const { node, record } of history) checkers.observe(node, record);
-  checkers.finalHead(0 as ShardId, 7, ZERO_HASH);
+  checkers.finalHead({ chain: 0 as ShardId, validator: 0 }, 7, ZERO_HASH);
   assert.match(checkers.violations.found.join(), /^nodes: shard 0 calls block 7 final/);
 });
 
 test('checkers keep a bounded list of what they found', () => {
   const checkers = new NetworkCheckers({ genesis: network.genesis }, { crypto: network.crypto });
-  for (let i = 0; i < 1_000; i++) checkers.finalHead(0 as ShardId, 7, ZERO_HASH);
+  for (let i = 0; i < 1_000; i++) checkers.finalHead({ chain: 0 as ShardId, validator: 0 }, 7, ZERO_HASH);
   assert.equal(checkers.violations.found.length, 100);
   assert.equal(checkers.violations.count, 1_000);
 });

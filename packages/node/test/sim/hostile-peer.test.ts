@@ -232,7 +232,7 @@ test('transactions that are forged, foreign or offered again are refused by code
   const [local, foreign] = [accounts[accountOf(0)]!, accounts[accountOf(1)]!];
   const offer = (raw: Uint8Array): string => {
     let code = 'no answer';
-    scenario.cluster.submit(local.home, [raw], ([result]) => (code = result!.rejection?.code ?? 'taken'));
+    scenario.cluster.submit({ chain: local.home, validator: 0 }, [raw], ([result]) => (code = result!.rejection?.code ?? 'taken'));
     scenario.runFor(20);
     return code;
   };

@@ -34,6 +34,8 @@ export function testSecret(crypto: NodeCrypto, name: NodeName): Uint8Array {
 export async function testNetwork(options: {
   readonly shards: number;
   readonly accounts: number;
+  /** Of each committee; 1 by default. */
+  readonly validators?: number;
   readonly real?: boolean;
   readonly parameters?: Partial<Record<string, number>>;
 }): Promise<TestNetwork> {
@@ -45,12 +47,13 @@ export async function testNetwork(options: {
     return { secretKey, address, home: table.shardOf(address) };
   });
   const key = (name: NodeName): string => toHex(crypto.publicKey(testSecret(crypto, name)));
-  const shards = Array.from({ length: options.shards }, (_, shard) => [key({ chain: shard as ShardId, validator: 0 })]);
+  const committee = (chain: number): string[] => Array.from({ length: options.validators ?? 1 }, (_, validator) => key({ chain: chain as ShardId, validator }));
+  const shards = Array.from({ length: options.shards }, (_, shard) => committee(shard));
   const json = {
     formatVersion: 1,
     chainId: 1337,
     shards: options.shards,
-    validators: { beacon: [key({ chain: 0xffff as ShardId, validator: 0 })], shards },
+    validators: { beacon: committee(0xffff), shards },
     parameters: {
       blockIntervalMs: 250,
       heartbeatMs: 1000,

@@ -24,7 +24,7 @@ test('a network of three shards settles local and cross-shard transfers, and the
     const nonce = nonces.get(from) ?? 0;
     nonces.set(from, nonce + 1);
     const { raw } = transfer(network, network.accounts[from]!, network.accounts[to]!.address, nonce, 5n);
-    cluster.submit(network.accounts[from]!.home, [raw], ([result]) => {
+    cluster.submit({ chain: network.accounts[from]!.home, validator: 0 }, [raw], ([result]) => {
       assert.equal(result!.rejection, undefined);
       submitted++;
     });

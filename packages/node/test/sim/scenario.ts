@@ -59,6 +59,7 @@ export class Scenario {
   private readonly surprises: string[] = [];
   /** Sends and stops that are still to come. */
   private planned = 0;
+  private offers = 0;
 
   constructor(options: ScenarioOptions) {
     this.options = options;
@@ -130,8 +131,10 @@ export class Scenario {
   }
 
   private offer(home: ShardId, list: readonly Sent[]): void {
-    if (this.cluster.node({ chain: home, validator: 0 }) === undefined) return;
-    this.cluster.submit(home, list.map((sent) => sent.raw), (results) => {
+    const up = this.cluster.names().filter((name) => name.chain === home && this.cluster.node(name) !== undefined);
+    const name = up[this.offers++ % Math.max(1, up.length)];
+    if (name === undefined) return;
+    this.cluster.submit(name, list.map((sent) => sent.raw), (results) => {
       for (const { rejection } of results) {
         if (rejection !== undefined && !EXPECTED.has(rejection.code)) this.surprises.push(rejection.message);
       }
@@ -179,7 +182,7 @@ export class Scenario {
       const shard = this.cluster.node(name)?.shard;
       if (shard === undefined) continue;
       const { header, hash } = shard.replica.head;
-      this.checkers.finalHead(name.chain, header.height, hash);
+      this.checkers.finalHead(name, header.height, hash);
       const { locksHeld, coordinating, participating, parked, waiting, ignoredMessages } = shard.protocol.counts();
       assert.deepEqual({ locksHeld, coordinating, participating, parked, waiting, ignoredMessages }, AT_REST, this.describe());
     }

@@ -18,6 +18,7 @@ import {
   type InboxSegment,
   type Outgoing,
   parseGenesis,
+  type QuorumCertificate,
   type ShardId,
   toHex,
   TwoPhaseCommit,
@@ -32,17 +33,17 @@ import {
   type PersistRecord,
   type PoolTransaction,
   ShardState,
+  type Snapshot,
   signTransaction,
-  SoloConsensus,
 } from '@shardlab/shard';
 import { createCrypto } from '../../src/crypto/create-crypto.ts';
 import { sha256 } from '../../src/crypto/hashes.ts';
 import type { NodeCrypto } from '../../src/crypto/types.ts';
-import type { Clock, Done, Storage } from '../../src/ports.ts';
+import type { Clock, Done, Storage, StorageBatch } from '../../src/ports.ts';
 import { InlineRecovery } from '../../src/recovery/inline-recovery.ts';
 import { shardGenesis } from '../../src/runtime/assemble.ts';
 import { SimWorld } from '../../src/sim/world.ts';
-import { batchOf, type ChainRole, genesisBatch } from '../../src/storage/chain-store.ts';
+import { batchOf, type ChainRole, genesisBatch, type PlainRecord, snapshotBatch } from '../../src/storage/chain-store.ts';
 
 export const CRYPTO: NodeCrypto = await createCrypto();
 export const CHAIN_ID = 1337;
@@ -175,7 +176,7 @@ export class TestShard {
   readonly genesisEntries: ReturnType<typeof shardGenesis>['entries'];
   /** Messages to each shard that it has not been given yet. */
   readonly outgoing: { readonly from: ExecutedBlock; readonly out: Outgoing }[] = [];
-  private readonly consensus: SoloConsensus;
+  private readonly secretKey: Uint8Array;
 
   constructor(genesis: Genesis, shard: number) {
     this.genesis = genesis;
@@ -187,8 +188,7 @@ export class TestShard {
     this.state.load(entries);
     const modules = { hasher: CRYPTO, state: this.state, protocol: new TwoPhaseCommit(genesis.parameters) };
     this.executor = new BlockExecutor({ chainId: CHAIN_ID, shard: this.shard, gasLimit: genesis.parameters.blockGasLimit }, modules, block);
-    const secretKey = sha256(new TextEncoder().encode(`shard-${shard}`));
-    this.consensus = new SoloConsensus({ genesisHash: this.genesisHash, chain: this.shard, secretKey }, { crypto: CRYPTO });
+    this.secretKey = sha256(new TextEncoder().encode(`shard-${shard}`));
   }
 
   genesisBatch(): ReturnType<typeof genesisBatch> {
@@ -210,11 +210,18 @@ export class TestShard {
       mode: 'verify' as const,
     };
     const block = this.executor.execute(proposal, table);
-    const [decided] = this.consensus.propose({ epoch: 0, height: block.header.height, hash: block.hash });
+    const certificate = this.certify(block);
     for (const out of block.outgoing) this.outgoing.push({ from: block, out });
-    this.crosslinks.push({ header: block.header, certificate: decided!.certificate });
+    this.crosslinks.push({ header: block.header, certificate });
     this.blocks.push(block);
-    return { kind: 'shard-block', block, certificate: decided!.certificate, wallMs: proposal.timestampMs + 7, consumed };
+    return { kind: 'shard-block', block, certificate, wallMs: proposal.timestampMs + 7, consumed };
+  }
+
+  /** The commit certificate of the shard's one validator. */
+  private certify({ header, hash: blockHash }: ExecutedBlock): QuorumCertificate {
+    const { genesisHash, shard: chain, secretKey } = this;
+    const message = voteMessage({ genesisHash, chain, epoch: header.epoch, height: header.height, phase: 'commit', blockHash }, 0);
+    return buildCertificate(CRYPTO.scheme, 0, 1, new Map([[0, CRYPTO.sign(secretKey, message)]]));
   }
 
   /** What was sent to `destination` since the last call, as inbox segments. */
@@ -281,8 +288,14 @@ export class TestBeacon {
 }
 
 /** Stores a record as a node of `role` does. */
-export function store(storage: Storage, record: PersistRecord, role: ChainRole = 'shard'): Promise<void> {
+export function store(storage: Storage, record: PlainRecord, role: ChainRole = 'shard'): Promise<void> {
   return outcome((done) => storage.commit(batchOf(record, role), done));
+}
+
+/** Stores a snapshot as a shard's node does. */
+export async function storeSnapshot(storage: Storage, snapshot: Snapshot): Promise<void> {
+  const batch = await outcome<StorageBatch>((done) => snapshotBatch(storage, snapshot, done));
+  await outcome<void>((done) => storage.commit(batch, done));
 }
 
 /** Indexes of the first `count` accounts that live on `shard`. */

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AssignmentTable, bytesKey, type Height, type ShardId, ShardlabError, toHex, txHash, ZERO_HASH } from '@shardlab/crosslink';
-import { type BeaconStart, ShardState } from '@shardlab/shard';
+import { ShardState } from '@shardlab/shard';
 import fc from 'fast-check';
 import type { Storage } from '../../src/ports.ts';
-import { batchOf, type RecoveredShard, recoverBeacon, recoverShard } from '../../src/storage/chain-store.ts';
+import { batchOf, type RecoveredBeacon, type RecoveredShard, recoverBeacon, recoverShard } from '../../src/storage/chain-store.ts';
 import { ChainReader } from '../../src/storage/chain-store-reader.ts';
 import { decodeUndo, encodeUndo, UNDO_HEIGHTS } from '../../src/storage/chain-store-records.ts';
 import { BEACON_BLOCKS, BLOCKS, EPOCH_CERTIFICATES, META, TRANSACTIONS, UNDO } from '../../src/storage/key-space.ts';
@@ -31,8 +31,8 @@ const damage = (what: RegExp) => (error: unknown): boolean => error instanceof S
 test('an empty store recovers to nothing, a fresh one to genesis', async () => {
   const { storage } = pumpedStorage();
   assert.equal(await recover(storage), undefined);
-  const beacon = await outcome<BeaconStart>((done) => recoverBeacon(storage, done));
-  assert.deepEqual(beacon, { tip: undefined, crosslinks: new Map(), epochs: [] });
+  const beacon = await outcome<RecoveredBeacon>((done) => recoverBeacon(storage, done));
+  assert.deepEqual(beacon, { tip: undefined, crosslinks: new Map(), epochs: [], votes: { state: undefined, proposals: [] } });
 
   const fresh = await shardStore();
   const start = (await recover(fresh.storage, 0 as ShardId))!;
@@ -86,9 +86,9 @@ test('a beacon recovers its tip, its epochs and where each shard stands', async 
   await shards[0]!.next([]);
   await shards[0]!.next([]);
   await store(storage, beacon.next(shards), 'beacon');
-  const start = await outcome<BeaconStart>((done) => recoverBeacon(storage, done));
+  const start = await outcome<RecoveredBeacon>((done) => recoverBeacon(storage, done));
   const { block, hash } = beacon.records[1]!;
-  assert.deepEqual(start.tip, { height: 2, hash, timestampMs: block.header.timestampMs });
+  assert.deepEqual(start.tip, { height: 2, hash, timestampMs: block.header.timestampMs, epoch: 0, certificate: block.certificate });
   assert.deepEqual(
     [...start.crosslinks].sort((a, b) => a[0] - b[0]).map(([shard, tip]) => [shard, tip.height, toHex(tip.hash)]),
     shards.map(({ shard, blocks }) => [shard, blocks.at(-1)!.header.height, toHex(blocks.at(-1)!.hash)]),

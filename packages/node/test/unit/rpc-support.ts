@@ -20,7 +20,6 @@ import {
   type AccountReader,
   AdmissionBatch,
   type KnownEpoch,
-  type PersistRecord,
   type PoolTransaction,
   recoverBatch,
   type Rejection,
@@ -28,6 +27,7 @@ import {
   rejectionOf,
   type SubmitResult,
 } from '@shardlab/shard';
+import type { PlainRecord } from '../../src/storage/chain-store.ts';
 import { nodeLabel } from '../../src/network/names.ts';
 import type { NodeName, Storage } from '../../src/ports.ts';
 import type { NodeHandle, NodeStatus, ShardHandle } from '../../src/rpc/node-handle.ts';
@@ -222,7 +222,7 @@ export class TestNetwork {
     await this.put(node, this.beacon.records[height - 1]!);
   }
 
-  private async put(node: TestNode, record: PersistRecord): Promise<void> {
+  private async put(node: TestNode, record: PlainRecord): Promise<void> {
     await store(node.storage, record, node.name.chain === BEACON ? 'beacon' : 'shard');
     node.handle.chain.stored(record);
   }

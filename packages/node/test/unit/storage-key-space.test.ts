@@ -13,6 +13,7 @@ import {
   META,
   OUTBOX,
   PEERS,
+  PROPOSALS,
   STATE,
   TRANSACTIONS,
   UNDO,
@@ -66,6 +67,7 @@ suite('CROSS_SHARD', CROSS_SHARD, bytes(32).map(txHash));
 suite('EPOCH_CERTIFICATES', EPOCH_CERTIFICATES, number, difference);
 suite('PEERS', PEERS, fc.record({ chain, validator: fc.nat(0xffff) }), (a, b) => a.chain - b.chain || a.validator - b.validator);
 suite('BEACON_BLOCKS', BEACON_BLOCKS, number.map(height), difference);
+suite('PROPOSALS', PROPOSALS, number.map(height), difference);
 
 test('prefixes are unique and leave the store its own key', () => {
   assert.equal(new Set(prefixes).size, prefixes.length);

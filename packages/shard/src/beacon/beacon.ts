@@ -2,95 +2,139 @@ import {
   ACCEPT,
   type Announcement,
   assignmentHash,
+  BEACON,
   type BeaconBlock,
-  beaconHash,
   type BeaconHeader,
   bytesKey,
   crosslinkRoot,
   type Crypto,
   decodeAnnouncement,
+  decodeBeaconBlock,
+  decodeBeaconHeader,
+  decodeCrosslinks,
   DecodeError,
-  decodeEpochCertificate,
   encodeBeaconBlock,
+  encodeBeaconHeader,
+  encodeCrosslinks,
   encodeHeader,
   type Genesis,
   type Hash32,
   type Height,
   ignore,
   invariant,
+  type QuorumCertificate,
   reject,
   type ShardId,
   TOPICS,
   type Verdict,
   ZERO_HASH,
 } from '@shardlab/crosslink';
-import type { Consensus } from '../consensus/types.ts';
-import type { Core, Effect, Input, TimerName } from '../effects.ts';
-import { Epochs } from '../exchange/epochs.ts';
+import { Agreement } from '../consensus/agreement.ts';
+import type { Consensus, ConsensusOutput, ConsensusStatus } from '../consensus/types.ts';
+import type { Core, Effect, Input, Peer, TimerName } from '../effects.ts';
+import type { Epochs } from '../exchange/epochs.ts';
 import { HeaderCheck } from '../exchange/header-check.ts';
 import { Requests } from '../exchange/requests.ts';
 import { rejection } from '../mempool/admission.ts';
 import { proposalDelayMs } from '../production/schedule.ts';
 import { StepContext } from '../step-context.ts';
 import { CrosslinkQueue, type CrosslinkTip } from './crosslink-queue.ts';
-import { beginsEpoch } from './epoch-schedule.ts';
-import type { BeaconTip } from './follower.ts';
-import { issueEpoch } from './issue-epoch.ts';
+import { type EpochVotes, nextAssignment } from './epoch-votes.ts';
+import { BeaconFollower, type BeaconTip } from './follower.ts';
+import { beaconFault } from './proposal-fault.ts';
 
 /** What a beacon is for. */
 export interface BeaconOptions {
   readonly genesis: Genesis;
   readonly genesisHash: Hash32;
   readonly validator: number;
-  /** 32-byte secret seed of the validator. */
-  readonly secretKey: Uint8Array;
+}
+
+/** What a beacon works with. */
+export interface BeaconModules {
+  readonly crypto: Crypto;
+  readonly consensus: Consensus;
+  readonly epochs: Epochs;
+  readonly epochVotes: EpochVotes;
+}
+
+/** The end of the beacon chain, as its validators keep it. */
+export interface BeaconHead extends BeaconTip {
+  readonly epoch: number;
+  readonly timestampMs: number;
+  readonly certificate: QuorumCertificate;
 }
 
 /** What the database gave back; a fresh beacon has nothing. */
 export interface BeaconStart {
-  readonly tip: (BeaconTip & { readonly timestampMs: number }) | undefined;
+  readonly tip: BeaconHead | undefined;
   readonly crosslinks: ReadonlyMap<ShardId, CrosslinkTip>;
-  /** Encoded epoch certificates, in order. */
-  readonly epochs: readonly Uint8Array[];
 }
 
 const REQUEST_TIMEOUT_MS = 3_000;
 
 /**
  * The beacon's core: owns the assignment, epoch by epoch, and records certified shard headers in order, none left out (design, Blocks and finality). Shards do
- * not wait for it.
+ * not wait for it. Its committee agrees as a shard's does, one height at a time.
  */
 export class BeaconReplica implements Core {
   readonly epochs: Epochs;
   readonly refused = new Map<string, number>();
   private readonly options: BeaconOptions;
-  private readonly crypto: Crypto;
-  private readonly consensus: Consensus;
+  private readonly modules: BeaconModules;
+  private readonly size: number;
   private readonly headers: HeaderCheck;
   private readonly context = new StepContext();
-  private readonly requests = new Requests(REQUEST_TIMEOUT_MS);
+  private readonly requests: Requests;
   private readonly queue: CrosslinkQueue;
+  private readonly follower: BeaconFollower;
+  private readonly agreement: Agreement;
   /** Highest certified header seen, by shard. */
   private readonly seen = new Map<ShardId, number>();
-  private tip: (BeaconTip & { readonly timestampMs: number }) | undefined;
-  private stage: { readonly request: number; readonly block: BeaconBlock; readonly hash: Hash32 } | undefined;
+  private tip: BeaconHead | undefined;
+  /** Blocks on their way to the disk, in order. */
+  private persisting: { readonly request: number; readonly block: BeaconBlock; readonly hash: Hash32 }[] = [];
   private proposeAtMs: number | undefined;
 
-  constructor(options: BeaconOptions, modules: { readonly crypto: Crypto; readonly consensus: Consensus }, start: BeaconStart) {
+  constructor(options: BeaconOptions, modules: BeaconModules, start: BeaconStart) {
     this.options = options;
-    this.crypto = modules.crypto;
-    this.consensus = modules.consensus;
-    const { genesis, genesisHash } = options;
-    this.epochs = new Epochs(this.crypto, genesisHash, genesis.beaconValidators);
-    this.epochs.restore(start.epochs.map(decodeEpochCertificate));
-    this.headers = new HeaderCheck(this.crypto, genesisHash, genesis.chainId, this.epochs);
-    this.queue = new CrosslinkQueue(genesis.shards, this.crypto, start.crosslinks);
+    this.modules = modules;
+    this.epochs = modules.epochs;
+    const { genesis, genesisHash, validator } = options;
+    const { crypto, epochs, consensus } = modules;
+    const { chainId, beaconValidators: genesisValidators, parameters } = genesis;
+    this.size = genesisValidators.length;
+    this.requests = new Requests({
+      own: { chain: BEACON, validator },
+      size: (chain) => (chain === BEACON ? genesisValidators : genesis.shardValidators[chain]!).length,
+      timeoutMs: REQUEST_TIMEOUT_MS,
+    });
+    this.headers = new HeaderCheck(crypto, genesisHash, chainId, epochs);
+    this.queue = new CrosslinkQueue(genesis.shards, crypto, start.crosslinks);
+    const { epochLength } = parameters;
+    this.follower = new BeaconFollower({ genesisHash, chainId, genesisValidators, epochLength }, { crypto, epochs, headers: this.headers }, start.tip);
     this.tip = start.tip;
+    const { context: step, requests } = this;
+    this.agreement = new Agreement(
+      { chain: BEACON, size: this.size, blockIntervalMs: parameters.blockIntervalMs },
+      { step, requests, consensus },
+      {
+        validate: (output) => this.agreement.validated(output.hash, this.good(output)),
+        decided: (output) => this.decided(output),
+        behind: () => this.askBlocks(),
+        stuck: () => this.askBlocks(),
+      },
+    );
   }
 
   /** The last stored block. */
-  get head(): (BeaconTip & { readonly timestampMs: number }) | undefined {
+  get head(): BeaconHead | undefined {
     return this.tip;
+  }
+
+  /** What agreement waits for, for status and metrics. */
+  get consensusStatus(): ConsensusStatus {
+    return this.modules.consensus.status;
   }
 
   /** Crosslinked heights, by shard. */
@@ -100,23 +144,23 @@ export class BeaconReplica implements Core {
 
   step(nowMs: number, input: Input): readonly Effect[] {
     this.context.begin(nowMs);
-    this.dispatch(input);
+    this.handle(input);
+    this.schedule();
+    if (this.size > 1) this.agreement.watch(this.dueAtMs);
     return this.context.end();
   }
 
-  private dispatch(input: Input): void {
+  private handle(input: Input): void {
     switch (input.kind) {
       case 'start':
-        this.schedule();
+        if (this.size > 1) this.askBlocks();
         return this.context.push({ kind: 'set-timer', timer: 'follow', delayMs: this.options.genesis.parameters.heartbeatMs });
       case 'timer':
         return this.timer(input.timer);
       case 'gossip':
-        this.context.push({ kind: 'verdict', token: input.token, verdict: this.judge(input.topic, input.data) });
-        return this.schedule();
+        return this.context.push({ kind: 'verdict', token: input.token, verdict: this.judge(input.topic, input.data) });
       case 'answer':
-        this.answer(input.request, input.items);
-        return this.schedule();
+        return this.answer(input.request, input.items);
       case 'persisted':
         return this.persisted(input.request);
       case 'submit':
@@ -129,14 +173,23 @@ export class BeaconReplica implements Core {
   }
 
   private timer(timer: TimerName): void {
-    if (timer === 'propose') {
-      this.proposeAtMs = undefined;
-      this.schedule();
-    } else if (timer === 'follow') {
-      const { shards, parameters } = this.options.genesis;
-      // Shards that have been silent may have made blocks whose announcements were lost.
-      for (let shard = 0; shard < shards; shard++) this.askHeaders(shard as ShardId);
-      this.context.push({ kind: 'set-timer', timer: 'follow', delayMs: 2 * parameters.heartbeatMs });
+    switch (timer) {
+      case 'propose':
+        this.proposeAtMs = undefined;
+        return;
+      case 'follow': {
+        const { shards, parameters } = this.options.genesis;
+        // Shards that have been silent may have made blocks whose announcements were lost.
+        for (let shard = 0; shard < shards; shard++) this.askHeaders(shard as ShardId);
+        return this.context.push({ kind: 'set-timer', timer: 'follow', delayMs: 2 * parameters.heartbeatMs });
+      }
+      case 'view':
+        return this.agreement.viewTimer(this.dueAtMs);
+      case 'retransmit':
+        return this.agreement.retransmitTimer(this.dueAtMs);
+      case 'pull':
+      case 'sync':
+        return;
     }
   }
 
@@ -149,9 +202,11 @@ export class BeaconReplica implements Core {
 
   /** Undecodable bytes are their sender's fault; anything else that is thrown is a bug of ours. */
   private judgeBytes(topic: string, data: Uint8Array): Verdict {
-    if (topic !== TOPICS.headers) return ignore('topic');
     try {
-      return this.takeHeader(decodeAnnouncement(data.slice()));
+      if (topic === TOPICS.headers) return this.takeHeader(decodeAnnouncement(data.slice()));
+      if (topic === CONSENSUS) return this.agreement.take(data);
+      if (topic === TOPICS.beacon) return this.takeBlock(decodeBeaconBlock(data.slice()));
+      return ignore('topic');
     } catch (error) {
       if (error instanceof DecodeError) return reject(error.code);
       throw error;
@@ -163,7 +218,7 @@ export class BeaconReplica implements Core {
     if (shard >= this.options.genesis.shards) return reject('header-shard');
     const next = this.queue.next(shard);
     if (height < next) return ignore('header-known');
-    const verdict = this.headers.check(header, certificate, bytesKey(this.crypto.sha256(encodeHeader(header))));
+    const verdict = this.headers.check(header, certificate, bytesKey(this.modules.crypto.sha256(encodeHeader(header))));
     if (verdict !== undefined) return verdict;
     this.seen.set(shard, Math.max(this.seen.get(shard) ?? 0, height));
     if (height === next) return this.queue.add({ header, certificate });
@@ -177,81 +232,151 @@ export class BeaconReplica implements Core {
     if (effect !== undefined) this.context.push(effect);
   }
 
+  /** A block that the committee has certified without this validator. */
+  private takeBlock(block: BeaconBlock): Verdict {
+    const outcome = this.follower.offer(block);
+    if (outcome.kind === 'taken') {
+      this.store(block, outcome.hash);
+      return ACCEPT;
+    }
+    if (outcome.verdict.kind === 'ignore' && outcome.verdict.reason === 'beacon-gap') this.askBlocks();
+    return outcome.verdict;
+  }
+
+  private askBlocks(): void {
+    const effect = this.requests.ask(BEACON, { kind: 'beacon-blocks', fromHeight: this.follower.next as Height });
+    if (effect !== undefined) this.context.push(effect);
+  }
+
   private answer(request: number, items: readonly Uint8Array[] | undefined): void {
     const asked = this.requests.close(request);
-    if (asked === undefined || items === undefined) return;
-    const before = this.queue.next(asked.to);
-    for (const item of items) {
-      const verdict = this.judge(TOPICS.headers, item);
-      if (verdict.kind === 'reject') {
-        this.context.push({ kind: 'penalise', chain: asked.to, reason: verdict.reason });
-        return;
-      }
+    if (asked === undefined) return;
+    const { to } = asked;
+    switch (asked.request.kind) {
+      case 'headers':
+        return this.headersAnswered(to, items);
+      case 'beacon-blocks':
+        return this.blocksAnswered(to, items);
+      case 'proposal':
+        return this.blame(to, this.agreement.fetched(items));
+      default:
+        return undefined;
     }
-    const next = this.queue.next(asked.to);
-    if (next > before && (this.seen.get(asked.to) ?? 0) >= next) this.askHeaders(asked.to);
+  }
+
+  private headersAnswered(to: Peer, items: readonly Uint8Array[] | undefined): void {
+    const before = this.queue.next(to.chain);
+    for (const item of items ?? []) {
+      const verdict = this.judge(TOPICS.headers, item);
+      if (verdict.kind === 'reject') return this.blame(to, verdict);
+    }
+    const next = this.queue.next(to.chain);
+    const more = (this.seen.get(to.chain) ?? 0) >= next;
+    if (next > before && more) this.askHeaders(to.chain);
+    else if (items === undefined || more) this.requests.rotate(to.chain);
+  }
+
+  private blocksAnswered(to: Peer, items: readonly Uint8Array[] | undefined): void {
+    const before = this.follower.next;
+    for (const item of items ?? []) {
+      const verdict = this.judge(TOPICS.beacon, item);
+      if (verdict.kind === 'reject') return this.blame(to, verdict);
+    }
+    if (this.follower.next > before) this.askBlocks();
+    else this.requests.rotate(BEACON);
+  }
+
+  private blame(to: Peer, verdict: Verdict): void {
+    if (verdict.kind !== 'reject') return;
+    this.requests.rotate(to.chain);
+    this.context.push({ kind: 'penalise', to, reason: verdict.reason });
+  }
+
+  private get delayMs(): number {
+    const { tip } = this;
+    return tip === undefined ? 0 : proposalDelayMs(this.options.genesis.parameters, tip.timestampMs, this.context.nowMs, this.queue.ready);
+  }
+
+  /** See `Production.dueAtMs`. */
+  private get dueAtMs(): number {
+    return this.context.nowMs + (this.modules.consensus.busy ? 0 : this.delayMs);
   }
 
   private schedule(): void {
-    if (this.stage !== undefined) return;
-    const { parameters } = this.options.genesis;
-    const { nowMs } = this.context;
-    const delayMs = this.tip === undefined ? 0 : proposalDelayMs(parameters, this.tip.timestampMs, nowMs, this.queue.ready);
+    if (this.persisting.length > 0 || this.modules.consensus.mayPropose((this.tip?.height ?? 0) + 1) === undefined) return;
+    const { delayMs } = this;
     if (delayMs > 0) this.arm(delayMs);
-    else if (this.consensus.mayPropose((this.tip?.height ?? 0) + 1)) this.propose();
-    else this.arm(parameters.blockIntervalMs);
+    else this.propose();
   }
 
   private arm(delayMs: number): void {
     const atMs = this.context.nowMs + delayMs;
-    if (this.proposeAtMs !== undefined && this.proposeAtMs <= atMs) return;
+    if (this.proposeAtMs !== undefined && this.proposeAtMs > this.context.nowMs && this.proposeAtMs <= atMs) return;
     this.proposeAtMs = atMs;
     this.context.push({ kind: 'set-timer', timer: 'propose', delayMs });
   }
 
   private propose(): void {
     const { genesis, validator } = this.options;
-    const { latest } = this.epochs;
-    const height = ((this.tip?.height ?? 0) + 1) as Height;
-    const begins = beginsEpoch(height, genesis.parameters.epochLength);
-    const epochCertificate = begins ? issueEpoch(this.crypto, this.options, latest?.assignment) : undefined;
-    const epoch = latest?.assignment ?? epochCertificate?.assignment;
-    invariant(epoch !== undefined, 'every beacon block after the first has an epoch', { height });
-    const crosslinks = this.queue.take();
+    const { crypto } = this.modules;
+    const epoch = this.epochs.latest?.assignment ?? nextAssignment(crypto, this.options, undefined);
+    const crosslinks = this.queue.select();
     const header: BeaconHeader = {
       chainId: genesis.chainId,
-      height,
+      height: ((this.tip?.height ?? 0) + 1) as Height,
       parentHash: this.tip?.hash ?? ZERO_HASH,
       epoch: epoch.epoch,
       proposer: validator,
       timestampMs: Math.max(this.context.nowMs, (this.tip?.timestampMs ?? genesis.timestampMs) + 1),
-      crosslinkRoot: crosslinkRoot(this.crypto, crosslinks),
-      epochCertificateHash: assignmentHash(this.crypto, epoch),
+      crosslinkRoot: crosslinkRoot(crypto, crosslinks),
+      epochCertificateHash: assignmentHash(crypto, epoch),
     };
-    const hash = beaconHash(this.crypto, header);
-    for (const { certificate } of this.consensus.propose({ epoch: header.epoch, height, hash })) {
-      const block: BeaconBlock = { header, certificate, crosslinks, epochCertificate, wallMs: this.context.nowMs };
-      const request = this.requests.number();
-      this.stage = { request, block, hash };
-      this.context.push({ kind: 'persist', request, record: { kind: 'beacon-block', block, hash } });
-    }
+    this.agreement.propose({ header: encodeBeaconHeader(header), body: encodeCrosslinks(crosslinks) });
+  }
+
+  /** Whether a proposal is what this validator would stand for. */
+  private good({ proposal, fresh }: Extract<ConsensusOutput, { kind: 'validate' }>): boolean {
+    const { context, headers, queue, epochs, tip } = this;
+    const { crypto } = this.modules;
+    const fault = beaconFault({ ...this.options, crypto, epochs, headers, queue, tip, nowMs: context.nowMs }, proposal, fresh);
+    if (fault === undefined) return true;
+    context.log({ level: 'warn', event: 'proposal.refused', fields: { height: (tip?.height ?? 0) + 1, reason: fault } });
+    this.refused.set(`proposal-${fault}`, (this.refused.get(`proposal-${fault}`) ?? 0) + 1);
+    return false;
+  }
+
+  private decided({ fields, proposal, certificate, extensions }: Extract<ConsensusOutput, { kind: 'decided' }>): void {
+    // It may have come by another way meanwhile, and be on its way to the disk.
+    if (fields.height !== this.follower.next) return;
+    const header = decodeBeaconHeader(proposal.header);
+    const epochCertificate = this.modules.epochVotes.certificate(fields, extensions);
+    const block = { header, certificate, crosslinks: decodeCrosslinks(proposal.body), epochCertificate, wallMs: this.context.nowMs };
+    const outcome = this.follower.offer(block);
+    invariant(outcome.kind === 'taken', 'the committee decides what holds', { height: fields.height, reason: JSON.stringify(outcome) });
+    this.store(block, outcome.hash);
+  }
+
+  private store(block: BeaconBlock, hash: Hash32): void {
+    const request = this.requests.number();
+    this.persisting.push({ request, block, hash });
+    this.context.push({ kind: 'persist', request, record: { kind: 'beacon-block', block, hash } });
   }
 
   private persisted(request: number): void {
-    if (this.stage?.request !== request) return;
-    const { block, hash } = this.stage;
-    this.stage = undefined;
-    if (block.epochCertificate !== undefined) {
-      const wrong = this.epochs.add(block.epochCertificate);
-      invariant(wrong === undefined, 'the beacon refuses its own epoch certificate', { wrong });
-    }
+    if (this.agreement.persisted(request) || this.persisting[0]?.request !== request) return;
+    const { block, hash } = this.persisting.shift()!;
+    const { epoch, height, timestampMs, proposer } = block.header;
+    const { certificate } = block;
+    const { validator } = this.options;
+    const speaks = this.size === 1 || this.modules.consensus.leader(height) === validator || proposer === validator;
     this.queue.settle(block.crosslinks);
-    this.tip = { height: block.header.height, hash, timestampMs: block.header.timestampMs };
-    this.context.push({ kind: 'publish', topic: TOPICS.beacon, data: encodeBeaconBlock(block) });
-    const fields = { height: block.header.height, epoch: block.header.epoch, crosslinks: block.crosslinks.length };
+    this.tip = { epoch, height, hash, timestampMs, certificate };
+    if (speaks) this.context.push({ kind: 'publish', topic: TOPICS.beacon, data: encodeBeaconBlock(block) });
+    const fields = { height, epoch, crosslinks: block.crosslinks.length };
     this.context.log({ level: 'info', event: 'beacon.committed', fields });
-    this.schedule();
+    this.agreement.finalised({ epoch, height, hash, certificate });
   }
 }
 
+const CONSENSUS = TOPICS.consensus(BEACON);
 const NOT_HERE = { hash: undefined, rejection: rejection('wrong-shard', 'the beacon takes no transactions') };

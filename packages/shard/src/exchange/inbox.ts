@@ -5,10 +5,12 @@ import {
   CHUNK_BYTES_MAX,
   type Crypto,
   encodeHeader,
+  equalBytes,
   type Hash32,
   ignore,
   type InboxSegment,
   INBOX_SEGMENTS_MAX,
+  type PairTable,
   type ReceiptBatch,
   reject,
   type ShardId,
@@ -35,7 +37,7 @@ interface Waiting {
 }
 
 interface Source {
-  /** Last sequence that a block under way or done has consumed. */
+  /** Last sequence that a final block has consumed. */
   taken: number;
   /** Verified chunks by first sequence. */
   readonly chunks: Map<number, Waiting>;
@@ -73,10 +75,9 @@ export class Inbox {
     return sum;
   }
 
-  /** Whether some source's next message is here. */
-  get ready(): boolean {
-    for (const source of this.sources.values()) if (source.chunks.has(source.taken + 1)) return true;
-    return false;
+  /** Whether the message that comes next after what a block has consumed is here, of some source. */
+  ready(after: PairTable): boolean {
+    return after.some(({ shard, consumedSequence }) => this.sources.get(shard)?.chunks.has(consumedSequence + 1) === true);
   }
 
   /** Whether `shard` is another shard of this network. */
@@ -162,35 +163,65 @@ export class Inbox {
   }
 
   /**
-   * Takes what the next block consumes, in order of (source, sequence) (R7): up to `bytesMax` in all, and a chunk more. Sources take turns at being the first to
-   * be served.
+   * What a block that follows on one with the pair table `after` consumes, in order of (source, sequence) (R7): up to `bytesMax` in all, and a chunk more. Sources
+   * take turns at being the first to be served. Nothing leaves before {@link settle}: the block may never be decided.
    */
-  take(bytesMax: number): InboxSegment[] {
-    const waiting = [...this.sources.values()];
-    const shareBytes = Math.ceil(bytesMax / Math.max(1, waiting.length));
-    const shareSegments = Math.max(1, Math.floor(INBOX_SEGMENTS_MAX / Math.max(1, waiting.length)));
-    const first = waiting.length === 0 ? 0 : this.turn++ % waiting.length;
+  select(after: PairTable, bytesMax: number): InboxSegment[] {
+    const shareBytes = Math.ceil(bytesMax / Math.max(1, after.length));
+    const shareSegments = Math.max(1, Math.floor(INBOX_SEGMENTS_MAX / Math.max(1, after.length)));
+    const first = after.length === 0 ? 0 : this.turn++ % after.length;
     const taken: InboxSegment[] = [];
     let bytes = 0;
-    for (let at = 0; at < waiting.length && bytes < bytesMax; at++) {
-      bytes += this.takeFrom(waiting[(first + at) % waiting.length]!, shareBytes, shareSegments, taken);
+    for (let at = 0; at < after.length && bytes < bytesMax; at++) {
+      const { shard, consumedSequence } = after[(first + at) % after.length]!;
+      bytes += this.selectFrom(shard, consumedSequence, shareBytes, shareSegments, taken);
     }
     return taken.sort((a, b) => a.source - b.source || a.firstSequence - b.firstSequence);
   }
 
-  private takeFrom(source: Source, bytesMax: number, segmentsMax: number, taken: InboxSegment[]): number {
+  private selectFrom(shard: ShardId, consumed: number, bytesMax: number, segmentsMax: number, taken: InboxSegment[]): number {
+    const source = this.sources.get(shard);
     let bytes = 0;
+    let next = consumed + 1;
     for (let count = 0; count < segmentsMax && bytes < bytesMax; count++) {
-      const first = source.taken + 1;
-      const chunk = source.chunks.get(first);
+      const chunk = source?.chunks.get(next);
       if (chunk === undefined) break;
-      source.chunks.delete(first);
-      source.taken = first + chunk.segment.messages.length - 1;
-      source.bytes -= chunk.bytes;
-      source.messages -= chunk.segment.messages.length;
+      next += chunk.segment.messages.length;
       bytes += chunk.bytes;
       taken.push(chunk.segment);
     }
     return bytes;
+  }
+
+  /**
+   * Whether a segment of somebody else's block is a chunk that was verified here. Chunks are a function of the source's block, so that every validator has the same
+   * ones: what differs is a lie, what is missing may still come.
+   */
+  holds(segment: InboxSegment): 'yes' | 'missing' | 'differs' {
+    const known = this.sources.get(segment.source)?.chunks.get(segment.firstSequence)?.segment;
+    if (known === undefined) return 'missing';
+    const same =
+      known.sourceHeight === segment.sourceHeight &&
+      known.sourceTimestampMs === segment.sourceTimestampMs &&
+      equalBytes(known.sourceHash, segment.sourceHash) &&
+      known.messages.length === segment.messages.length &&
+      known.messages.every((message, at) => equalBytes(message, segment.messages[at]!));
+    return same ? 'yes' : 'differs';
+  }
+
+  /** A final block has consumed up to here. */
+  settle(after: PairTable): void {
+    for (const { shard, consumedSequence } of after) {
+      const source = this.sources.get(shard);
+      if (source === undefined || consumedSequence <= source.taken) continue;
+      source.taken = consumedSequence;
+      source.announced = Math.max(source.announced, consumedSequence);
+      for (const [first, { segment, bytes }] of source.chunks) {
+        if (first > consumedSequence) continue;
+        source.chunks.delete(first);
+        source.bytes -= bytes;
+        source.messages -= segment.messages.length;
+      }
+    }
   }
 }

@@ -1,15 +1,27 @@
 import { encodeRequest, type ShardId, type WireRequest } from '@shardlab/crosslink';
-import type { Effect } from '../effects.ts';
+import type { Effect, Peer } from '../effects.ts';
 
-/** Requests to other nodes that are under way: at most one of a kind to a chain, so that a slow peer is not asked over and over. */
+/** Who asks, and how large the committees are. */
+export interface RequestOptions {
+  readonly own: Peer;
+  /** Validators of a chain. */
+  readonly size: (chain: ShardId) => number;
+  readonly timeoutMs: number;
+}
+
+/**
+ * Requests to other nodes that are under way: at most one of a kind to a chain, so that a slow peer is not asked over and over. A chain is asked through one of its
+ * validators, and through the next one when that has not helped; validators begin with different ones, so that none is asked by all.
+ */
 export class Requests {
-  private readonly open = new Map<number, { readonly to: ShardId; readonly request: WireRequest }>();
+  private readonly options: RequestOptions;
+  private readonly open = new Map<number, { readonly to: Peer; readonly request: WireRequest }>();
   private readonly busy = new Set<string>();
-  private readonly timeoutMs: number;
+  private readonly turns = new Map<ShardId, number>();
   private next = 1;
 
-  constructor(timeoutMs: number) {
-    this.timeoutMs = timeoutMs;
+  constructor(options: RequestOptions) {
+    this.options = options;
   }
 
   /** Takes a number for a request of any kind. */
@@ -17,22 +29,41 @@ export class Requests {
     return this.next++;
   }
 
-  /** The effect that asks; `undefined` while a question of this kind to this chain is open. */
-  ask(to: ShardId, request: WireRequest): Effect | undefined {
-    const key = `${request.kind}/${to}`;
+  /** The effect that asks a chain; `undefined` while a question of this kind to it is open, or nobody else is there to ask. */
+  ask(chain: ShardId, request: WireRequest): Effect | undefined {
+    const to = this.target(chain);
+    return to === undefined ? undefined : this.askPeer(to, request);
+  }
+
+  /** The effect that asks one validator; `undefined` while a question of this kind to its chain is open. */
+  askPeer(to: Peer, request: WireRequest): Effect | undefined {
+    const key = `${request.kind}/${to.chain}`;
     if (this.busy.has(key)) return undefined;
     this.busy.add(key);
     const number = this.number();
     this.open.set(number, { to, request });
-    return { kind: 'request', request: number, to, body: encodeRequest(request), timeoutMs: this.timeoutMs };
+    return { kind: 'request', request: number, to, body: encodeRequest(request), timeoutMs: this.options.timeoutMs };
+  }
+
+  private target(chain: ShardId): Peer | undefined {
+    const { own, size } = this.options;
+    const validators = size(chain);
+    const turn = this.turns.get(chain) ?? 0;
+    if (chain !== own.chain) return { chain, validator: (own.validator + turn) % validators };
+    return validators === 1 ? undefined : { chain, validator: (own.validator + 1 + (turn % (validators - 1))) % validators };
+  }
+
+  /** The chain's next validator is asked from now on. */
+  rotate(chain: ShardId): void {
+    this.turns.set(chain, (this.turns.get(chain) ?? 0) + 1);
   }
 
   /** What the answer with this number answers; `undefined` for a stale one. */
-  close(number: number): { readonly to: ShardId; readonly request: WireRequest } | undefined {
+  close(number: number): { readonly to: Peer; readonly request: WireRequest } | undefined {
     const entry = this.open.get(number);
     if (entry === undefined) return undefined;
     this.open.delete(number);
-    this.busy.delete(`${entry.request.kind}/${entry.to}`);
+    this.busy.delete(`${entry.request.kind}/${entry.to.chain}`);
     return entry;
   }
 }

@@ -5,6 +5,7 @@ import {
   DecodeError,
   emptyPairTable,
   encodeHeader,
+  equalBytes,
   type Hash32,
   type Hasher,
   type Height,
@@ -47,19 +48,22 @@ export interface ParentBlock {
   readonly pairs: PairTable;
 }
 
+/** Executed blocks that can be taken back: agreement works on two heights at once, and a new view can drop both. */
+const REVERTIBLE_MAX = 4;
+
 /** A block that its proposer should not have made. */
 export class InvalidBlockError extends ShardlabError {}
 
 /**
  * Executes blocks of one shard in order of height, on its state (R7). The answer to the effect `ExecuteBlock`: a function of state and proposal alone. The state is
- * that of the last executed block; {@link revert} takes the last one back.
+ * that of the last executed block; the last few can be taken back, since a block is executed before it is agreed on.
  */
 export class BlockExecutor {
   private readonly options: BlockExecutorOptions;
   private readonly modules: BlockExecutorModules;
   private parent: ParentBlock;
-  /** What {@link revert} goes back to. */
-  private previous: ParentBlock | undefined;
+  /** The last executed blocks with what each stands on, oldest first. */
+  private readonly done: { readonly parent: ParentBlock; readonly block: ExecutedBlock }[] = [];
 
   /** `parent` is the block whose state `modules.state` is. */
   constructor(options: BlockExecutorOptions, modules: BlockExecutorModules, parent: ParentBlock) {
@@ -71,6 +75,19 @@ export class BlockExecutor {
   /** The block whose state this is. */
   get head(): ParentBlock {
     return this.parent;
+  }
+
+  /**
+   * Executes a block after the one with hash `parentHash`: what was executed on top of that is taken back before. Throws as {@link execute}, and `block/revert` when
+   * that block is not among the last few.
+   */
+  executeOn(parentHash: Hash32, proposal: BlockProposal, assignment: AssignmentTable): ExecutedBlock {
+    while (!equalBytes(this.parent.hash, parentHash)) {
+      const last = this.done.at(-1);
+      if (last === undefined) throw new ShardlabError('block/revert', `block ${proposal.height} stands on one that is not among the last executed`);
+      this.revert(last.block);
+    }
+    return this.execute(proposal, assignment);
   }
 
   /**
@@ -119,8 +136,6 @@ export class BlockExecutor {
     };
     const hash = hasher.sha256(encodeHeader(header));
     const body = { inbox: proposal.inbox, transactions: included.map((tx) => tx.raw), pairs };
-    this.previous = this.parent;
-    this.parent = { header, hash, pairs };
     const block = {
       header,
       hash,
@@ -133,6 +148,9 @@ export class BlockExecutor {
       delta,
       leftovers,
     };
+    this.done.push({ parent: this.parent, block });
+    if (this.done.length > REVERTIBLE_MAX) this.done.shift();
+    this.parent = { header, hash, pairs };
     if (proposal.mode === 'verify' && leftovers.length > 0) {
       this.revert(block);
       throw new InvalidBlockError('block/invalid-transaction', `a transaction does not fit: ${leftovers[0]!.why}`);
@@ -142,10 +160,11 @@ export class BlockExecutor {
 
   /** Takes the last executed block back, with its records. Throws `block/revert` on any other. */
   revert(block: ExecutedBlock): void {
-    if (this.previous === undefined || block.hash !== this.parent.hash) throw new ShardlabError('block/revert', 'only the last block can be taken back');
+    const last = this.done.at(-1);
+    if (last?.block !== block) throw new ShardlabError('block/revert', 'only the last block can be taken back');
     for (const { namespace, id, value } of this.modules.state.revert(block.delta)) this.modules.protocol.restore(namespace, id, value);
-    this.parent = this.previous;
-    this.previous = undefined;
+    this.parent = last.parent;
+    this.done.pop();
   }
 
   private consumeInbox(run: BlockRun, proposal: BlockProposal): void {

@@ -22,6 +22,8 @@ const GAPPED_SHARE = 4;
 /** One in so many gas units of a block may go to transactions that were blocked before. */
 const BLOCKED_SHARE = 4;
 
+const NONE_HELD: ReadonlySet<string> = new Set();
+
 /**
  * The bounded pool of one shard: one queue of nonces a sender, and the queues' heads by tip, then arrival. Not durable: a client resubmits until it has
  * a receipt.
@@ -139,27 +141,29 @@ export class Mempool {
   }
 
   /**
-   * Takes transactions for a block, best first and each sender's in order of nonce, until their intrinsic gas reaches `gasMax` or `countMax` is reached. They
+   * Takes transactions for a block, best first and each sender's in order of nonce, until their intrinsic gas reaches `gasMax`, or `countMax` or `bytesMax` is reached. They
    * stay in the pool until {@link settle} says what became of them. Those that were blocked before get a share of the block, in turn, and what is left
    * over: a shard that does not answer must not keep others' transactions out.
    */
-  take(gasMax: number, countMax: number): PoolTransaction[] {
+  take(gasMax: number, countMax: number, bytesMax = Number.POSITIVE_INFINITY): PoolTransaction[] {
     const chosen: PoolTransaction[] = [];
     let gas = 0;
+    let bytes = 0;
     const choose = ({ tx }: Pooled): void => {
       chosen.push(tx);
       this.taken.set(tx.hashKey, tx);
       gas += tx.intrinsicGas;
+      bytes += tx.raw.length;
       this.bySender.get(tx.senderKey)!.next++;
     };
     const blocked = this.candidates.takeBlocked();
     let at = 0;
     // What follows a blocked transaction waits with it, whether it runs this time or not.
     const chooseBlocked = (gasLimit: number, countLimit: number): void => {
-      while (at < blocked.length && gas < gasLimit && chosen.length < countLimit) choose(blocked[at++]!);
+      while (at < blocked.length && gas < gasLimit && chosen.length < countLimit && bytes < bytesMax) choose(blocked[at++]!);
     };
     chooseBlocked(gasMax / BLOCKED_SHARE, Math.ceil(countMax / BLOCKED_SHARE));
-    while (gas < gasMax && chosen.length < countMax) {
+    while (gas < gasMax && chosen.length < countMax && bytes < bytesMax) {
       const head = this.candidates.pop();
       if (head === undefined) break;
       choose(head);
@@ -191,6 +195,32 @@ export class Mempool {
     const held = new Set(blocked.map((tx) => tx.hashKey));
     for (const sender of senders) this.rewind(sender, held);
     this.candidates.compact(this.bySender.size);
+  }
+
+  /**
+   * Takes back what {@link settle} had included in a block that was not decided after all; the state is that from before it, or of another block. What another block
+   * holds, or does not fit any more, stays out.
+   */
+  reinstate(transactions: readonly PoolTransaction[]): void {
+    // The state is an older one now: the queues' beginnings must follow before anything is added in front of them.
+    for (const sender of new Set(transactions.map((tx) => tx.senderKey))) this.rewind(sender, NONE_HELD);
+    for (const tx of transactions) this.add(tx);
+  }
+
+  /** Raw bytes of transactions that could run now, oldest senders first, up to `bytesMax` in all. */
+  sample(bytesMax: number): Uint8Array[] {
+    const raws: Uint8Array[] = [];
+    let bytes = 0;
+    for (const queue of this.bySender.values()) {
+      for (let nonce = queue.next; bytes < bytesMax; nonce++) {
+        const pooled = queue.get(nonce);
+        if (pooled === undefined) break;
+        raws.push(pooled.tx.raw);
+        bytes += pooled.tx.raw.length;
+      }
+      if (bytes >= bytesMax) break;
+    }
+    return raws;
   }
 
   private remove(tx: PoolTransaction): void {

@@ -1,4 +1,4 @@
-import type { Genesis, ShardId } from '@shardlab/crosslink';
+import { ACCEPT, decodeForward, encodeForward, FORWARD_BYTES_MAX, type Genesis, ignore, reject, type ShardId, TOPICS } from '@shardlab/crosslink';
 import type { SubmitResult } from '../effects.ts';
 import type { Epochs } from '../exchange/epochs.ts';
 import type { Requests } from '../exchange/requests.ts';
@@ -12,6 +12,18 @@ import { increment, type ReplicaCounters } from './types.ts';
 
 /** Transactions whose senders are being recovered. */
 const RECOVERING_MAX = 65_536;
+
+/** Transactions in one message to the committee. */
+const FORWARD_ITEMS_MAX = 4_096;
+/** Bytes of waiting transactions that are said again when nothing moves. */
+const FORWARD_AGAIN_BYTES = 64 * 1024;
+
+interface Submission {
+  /** Of the submission, or of the message. */
+  readonly token: number;
+  readonly from: 'client' | 'committee';
+  readonly raws: readonly Uint8Array[];
+}
 
 /** What admission reads and feeds. */
 export interface AdmissionModules {
@@ -28,40 +40,83 @@ export class Admission {
   private readonly genesis: Genesis;
   private readonly shard: ShardId;
   private readonly modules: AdmissionModules;
-  private readonly submissions = new Map<number, { readonly token: number; readonly count: number }>();
+  private readonly alone: boolean;
+  private readonly submissions = new Map<number, Submission>();
   private recovering = 0;
+  private forwards = 0;
 
   constructor(options: { readonly genesis: Genesis; readonly shard: ShardId }, modules: AdmissionModules) {
     this.genesis = options.genesis;
     this.shard = options.shard;
     this.modules = modules;
+    this.alone = options.genesis.shardValidators[options.shard]!.length === 1;
   }
 
   /** New transactions, unjudged. */
   submit(token: number, raws: readonly Uint8Array[]): void {
-    if (this.recovering + raws.length > RECOVERING_MAX) {
+    if (!this.recover({ token, from: 'client', raws })) {
       const refused = rejection('busy', 'too many transactions wait for sender recovery');
       this.reply(token, raws.map(() => ({ hash: undefined, rejection: refused })));
-      return;
     }
-    const request = this.modules.requests.number();
-    this.submissions.set(request, { token, count: raws.length });
-    this.recovering += raws.length;
-    this.modules.step.push({ kind: 'recover-senders', request, raws });
   }
 
-  /** Answers `recover-senders`; a stale answer is dropped. */
-  recovered(request: number, batch: AdmissionBatch | undefined): void {
+  /**
+   * Transactions that another validator of the committee has admitted. Its verdict follows when their senders are recovered: one that is no transaction at all is its
+   * sender's fault, one that does not fit the pool any more is nobody's. Throws `DecodeError`.
+   */
+  take(token: number, data: Uint8Array): void {
+    const raws = decodeForward(data.slice());
+    if (!this.recover({ token, from: 'committee', raws })) this.modules.step.push({ kind: 'verdict', token, verdict: ignore('busy') });
+  }
+
+  private recover(submission: Submission): boolean {
+    const { raws } = submission;
+    if (this.recovering + raws.length > RECOVERING_MAX) return false;
+    const request = this.modules.requests.number();
+    this.submissions.set(request, submission);
+    this.recovering += raws.length;
+    this.modules.step.push({ kind: 'recover-senders', request, raws });
+    return true;
+  }
+
+  /** Answers `recover-senders`; whether the answer was for a submission. */
+  recovered(request: number, batch: AdmissionBatch | undefined): boolean {
     const submission = this.submissions.get(request);
-    if (submission === undefined) return;
+    if (submission === undefined) return false;
+    const { token, from, raws } = submission;
     this.submissions.delete(request);
-    this.recovering -= submission.count;
-    const results: SubmitResult[] = [];
-    for (let index = 0; index < submission.count; index++) {
-      const result = batch === undefined ? { hash: undefined, rejection: rejection('busy', 'sender recovery is overloaded') } : this.admit(batch, index);
-      results.push(result);
+    this.recovering -= raws.length;
+    const results = raws.map((_, index): SubmitResult => {
+      return batch === undefined ? { hash: undefined, rejection: rejection('busy', 'sender recovery is overloaded') } : this.admit(batch, index);
+    });
+    if (from === 'committee') {
+      const broken = batch !== undefined && raws.some((_, index) => batch.error(index) !== undefined);
+      this.modules.step.push({ kind: 'verdict', token, verdict: broken ? reject('transaction') : ACCEPT });
+      return true;
     }
-    this.reply(submission.token, results);
+    this.reply(token, results);
+    this.forward(raws.filter((_, index) => results[index]!.rejection === undefined));
+    return true;
+  }
+
+  /** Hands transactions to the rest of the committee, so that whoever proposes has them. */
+  private forward(raws: readonly Uint8Array[]): void {
+    if (this.alone || raws.length === 0) return;
+    const topic = TOPICS.transactions(this.shard);
+    let first = 0;
+    let bytes = 0;
+    raws.forEach((raw, index) => {
+      bytes += raw.length;
+      if (bytes < FORWARD_BYTES_MAX && index + 1 - first < FORWARD_ITEMS_MAX && index + 1 < raws.length) return;
+      this.modules.step.push({ kind: 'publish', topic, data: encodeForward(raws.slice(first, index + 1), this.forwards++) });
+      first = index + 1;
+      bytes = 0;
+    });
+  }
+
+  /** Nothing moves: the proposer may not have what waits here. */
+  forwardAgain(): void {
+    this.forward(this.modules.mempool.sample(FORWARD_AGAIN_BYTES));
   }
 
   private admit(batch: AdmissionBatch, index: number): SubmitResult {

@@ -43,6 +43,11 @@ export class BeaconLink {
     if (effect !== undefined) step.push(effect);
   }
 
+  /** An answer has not helped: somebody else is asked next. */
+  failed(from: ShardId): void {
+    this.modules.requests.rotate(from);
+  }
+
   /** Judges an encoded beacon block, and takes it if it is the next one. Throws `DecodeError`. */
   take(data: Uint8Array): Verdict {
     const { requests, follower, epochs, step } = this.modules;

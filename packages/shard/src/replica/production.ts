@@ -1,32 +1,48 @@
 import {
-  buildAllBatches,
   type Crypto,
   type CrossShardProtocol,
-  encodeAnnouncement,
-  encodeBatch,
+  encodeBlockInput,
+  encodeHeader,
+  equalBytes,
   type Genesis,
+  type Hash32,
   type Height,
+  invariant,
   type QuorumCertificate,
-  TOPICS,
+  type ShardId,
+  toHex,
 } from '@shardlab/crosslink';
-import type { Consensus } from '../consensus/types.ts';
-import type { LogLine, PersistRecord } from '../effects.ts';
+import { Agreement } from '../consensus/agreement.ts';
+import type { Consensus, ConsensusOutput } from '../consensus/types.ts';
+import type { ExecutionOutcome, PersistRecord } from '../effects.ts';
 import type { Epochs, KnownEpoch } from '../exchange/epochs.ts';
 import type { Inbox } from '../exchange/inbox.ts';
 import type { Outbox } from '../exchange/outbox.ts';
 import type { Requests } from '../exchange/requests.ts';
 import { nextBaseFee } from '../execution/fees.ts';
-import type { ExecutedBlock, Leftover } from '../execution/types.ts';
+import type { BlockProposal, ExecutedBlock, Leftover } from '../execution/types.ts';
 import type { Mempool } from '../mempool/mempool.ts';
 import { proposalDelayMs } from '../production/schedule.ts';
 import type { StepContext } from '../step-context.ts';
+import type { AdmissionBatch } from '../transaction/admission-record.ts';
 import type { PoolTransaction } from '../transaction/types.ts';
+import { BlockSenders, decodeProposal, diverged, type ForeignBlock } from './checks.ts';
+import { ProposalQueue, type QueuedProposal } from './proposal-queue.ts';
+import { announce, blockLine, publishBlock } from './publication.ts';
+import { type Parent, Speculation } from './speculation.ts';
 import { type FinalHead, increment, type ReplicaCounters } from './types.ts';
 
-/** Bytes of messages that one block consumes, about. */
-const INBOX_BLOCK_BYTES = 4 << 20;
+/** Bytes of messages and of transactions that one block takes, about. A committee's blocks must fit into one gossip message with what they consume. */
+const SOLO_BUDGET = { inboxBytes: 4 << 20, transactionBytes: 16 << 20 } as const;
+const COMMITTEE_BUDGET = { inboxBytes: 128 << 10, transactionBytes: 224 << 10 } as const;
 /** Transactions that one block takes from the pool. */
 const BLOCK_TAKE_MAX = 16_384;
+/** Heights above the final one that agreement works on at once. */
+export const WINDOW = 2;
+/** Certified blocks that wait to be replayed: more than one answer brings. */
+const CERTIFIED_MAX = 512;
+/** Proposals that wait for what they need: one for each open height, and as many of a view that has just ended. */
+const PROPOSALS_MAX = 2 * WINDOW;
 
 /** What block production works with. */
 export interface ProductionModules {
@@ -42,30 +58,61 @@ export interface ProductionModules {
   readonly epochs: Epochs;
   /** Outgoing entries that their destinations have consumed and the database still has; takes them. */
   readonly takeConsumed: () => Extract<PersistRecord, { kind: 'shard-block' }>['consumed'];
+  /** Asks a source for its messages from a sequence on. */
+  readonly pull: (source: ShardId, fromSequence: number) => void;
+  /** Asks for epochs that this node has not heard of. */
+  readonly askEpochs: () => void;
+  readonly behind: (height: number, from: number) => void;
+  readonly stuck: () => void;
 }
 
-/** What the block under way waits for. */
-type Stage =
-  | { readonly kind: 'idle' }
-  | { readonly kind: 'executing'; readonly request: number }
-  | { readonly kind: 'persisting'; readonly request: number; readonly block: ExecutedBlock; readonly certificate: QuorumCertificate };
+interface Certified extends ForeignBlock {
+  readonly certificate: QuorumCertificate;
+}
 
-/** Makes blocks, one after the other: proposed, executed, agreed, stored, and only then told (R2). */
+/** What is being executed: this validator's own block, another's proposal, or one that a quorum has certified. */
+type Task =
+  | { readonly kind: 'build'; readonly request: number; readonly parentHash: Hash32 }
+  | { readonly kind: 'check'; readonly request: number; readonly check: QueuedProposal }
+  | { readonly kind: 'replay'; readonly request: number; readonly block: Certified };
+
+/** Makes blocks and follows those of the committee: executed, agreed on, stored, and only then told (R2). One is executed at a time; one is stored while the next is executed. */
 export class Production {
+  readonly agreement: Agreement;
   private readonly genesis: Genesis;
+  private readonly shard: ShardId;
   private readonly validator: number;
+  private readonly size: number;
   private readonly modules: ProductionModules;
+  private readonly speculation = new Speculation();
   private finalHead: FinalHead;
-  private stage: Stage = { kind: 'idle' };
+  private task: Task | undefined;
+  private persisting: { readonly request: number; readonly block: ExecutedBlock; readonly certificate: QuorumCertificate } | undefined;
+  private readonly proposals: ProposalQueue;
+  private readonly certified = new Map<number, Certified>();
+  private replaySenders: { readonly hash: Hash32; readonly senders: BlockSenders } | undefined;
   /** When the timer `propose` is set for. */
   private proposeAtMs: number | undefined;
 
-  constructor(options: { readonly genesis: Genesis; readonly validator: number }, modules: ProductionModules, head: FinalHead) {
-    this.genesis = options.genesis;
-    this.validator = options.validator;
+  constructor(options: { readonly genesis: Genesis; readonly shard: ShardId; readonly validator: number }, modules: ProductionModules, head: FinalHead) {
+    const { genesis, shard, validator } = options;
+    this.genesis = genesis;
+    this.shard = shard;
+    this.validator = validator;
     this.modules = modules;
     this.finalHead = head;
+    this.size = genesis.shardValidators[shard]!.length;
     modules.mempool.setBaseFee(nextBaseFee(head.header));
+    this.proposals = new ProposalQueue(PROPOSALS_MAX, { ...modules, shard, chainId: genesis.chainId });
+    this.agreement = new Agreement({ chain: shard, size: this.size, blockIntervalMs: genesis.parameters.blockIntervalMs }, modules, {
+      validate: (output) => this.validate(output),
+      decided: (output) => this.decided(output),
+      behind: modules.behind,
+      stuck: () => {
+        this.proposals.pullLacks();
+        modules.stuck();
+      },
+    });
   }
 
   /** The last final block: executed, certified, and stored. */
@@ -73,83 +120,234 @@ export class Production {
     return this.finalHead;
   }
 
+  /** Height up to which certified blocks are here, stored or not: nothing else is executed there. */
+  get known(): number {
+    let { height } = (this.persisting?.block ?? this.finalHead).header;
+    while (this.certified.has(height + 1)) height++;
+    return height;
+  }
+
   /** Tells of the last block again, in case that nobody heard of it before a crash. */
   start(): void {
-    if (this.finalHead.certificate !== undefined) this.announce(this.finalHead, this.finalHead.certificate);
-    this.schedule();
+    announce(this.modules.step, this.finalHead);
+    this.work();
   }
 
   /** The timer `propose` has fired. */
-  timer(): void {
+  proposeTimer(): void {
     this.proposeAtMs = undefined;
-    this.schedule();
+    this.work();
   }
 
-  /** How long until the next block may be proposed. */
-  private delayMs(): number {
+  /** Since when the committee has had something to agree on, or when it will; `undefined` while this validator can not tell. */
+  get dueAtMs(): number | undefined {
+    const { epochs, consensus, step } = this.modules;
+    if (epochs.latest === undefined) return undefined;
+    return step.nowMs + (consensus.busy ? 0 : this.delayMs(this.finalHead));
+  }
+
+  /** To be called at the end of each step: what is due and does not come is suspected. */
+  watch(): void {
+    if (this.size > 1) this.agreement.watch(this.dueAtMs);
+  }
+
+  /** How long until the block after `parent` may be proposed. */
+  private delayMs(parent: Parent): number {
     const { mempool, inbox, protocol, step } = this.modules;
-    const { timestampMs } = this.finalHead.header;
+    const { timestampMs } = parent.header;
     const delay = (hasWork: boolean, dueMs?: number): number => proposalDelayMs(this.genesis.parameters, timestampMs, step.nowMs, hasWork, dueMs);
-    if (mempool.ready || inbox.ready) return delay(true);
+    if (mempool.ready || inbox.ready(parent.pairs)) return delay(true);
     const due = protocol.nextDue();
     // A transaction that waits for its retry is pending work: its backoff counts blocks.
     return delay(due.height !== undefined, due.timestampMs);
   }
 
-  /** Proposes now, or sets the timer for when it may. To be called whenever something has come that a block could take. */
-  schedule(): void {
+  /** Does what comes next, if it can be done. To be called whenever something has come that a block could need or take. */
+  work(): void {
+    this.storeNext();
+    if (this.task !== undefined) return;
+    if (this.replayNext() || this.checkNext()) return;
+    this.scheduleProposal();
+  }
+
+  private scheduleProposal(): void {
     const { epochs, consensus, step } = this.modules;
     const epoch = epochs.latest;
-    if (this.stage.kind !== 'idle' || epoch === undefined) return;
+    if (epoch === undefined) return;
     const { blockIntervalMs } = this.genesis.parameters;
     const { header } = this.finalHead;
     const { proposeAtMs } = this;
     // Nothing can make a block due before its interval has passed, and the timer is set for no later.
     if (proposeAtMs !== undefined && proposeAtMs > step.nowMs && proposeAtMs <= header.timestampMs + blockIntervalMs) return;
-    const delayMs = this.delayMs();
-    if (delayMs > 0) this.arm(delayMs);
-    else if (consensus.mayPropose(header.height + 1)) this.propose(epoch);
-    else this.arm(blockIntervalMs);
+    for (let height = header.height + 1; height <= header.height + WINDOW; height++) {
+      const parentHash = consensus.mayPropose(height);
+      if (parentHash === undefined) continue;
+      const parent = this.parent(parentHash);
+      if (parent === undefined || height <= this.known) continue;
+      const delayMs = this.delayMs(parent);
+      if (delayMs > 0) this.arm(delayMs);
+      else this.build(epoch, parent);
+      return;
+    }
   }
 
   private arm(delayMs: number): void {
     const { step } = this.modules;
     const atMs = step.nowMs + delayMs;
-    if (this.proposeAtMs !== undefined && this.proposeAtMs <= atMs) return;
+    if (this.proposeAtMs !== undefined && this.proposeAtMs > step.nowMs && this.proposeAtMs <= atMs) return;
     this.proposeAtMs = atMs;
     step.push({ kind: 'set-timer', timer: 'propose', delayMs });
   }
 
-  private propose(epoch: KnownEpoch): void {
-    const { requests, inbox, mempool, step } = this.modules;
-    const { header } = this.finalHead;
-    const request = requests.number();
-    this.stage = { kind: 'executing', request };
+  /** What can be built on: the final head, or a block that was executed on top of it. */
+  private parent(hash: Hash32): Parent | undefined {
+    if (equalBytes(hash, this.finalHead.hash)) return this.finalHead;
+    const block = this.speculation.find(hash);
+    return block === undefined ? undefined : { header: block.header, hash: block.hash, pairs: block.body.pairs };
+  }
+
+  private build(epoch: KnownEpoch, parent: Parent): void {
+    const { inbox, mempool, step } = this.modules;
+    const { inboxBytes, transactionBytes } = this.size === 1 ? SOLO_BUDGET : COMMITTEE_BUDGET;
+    const { header } = parent;
     const proposal = {
       height: (header.height + 1) as Height,
       timestampMs: Math.max(step.nowMs, header.timestampMs + 1),
       epoch: epoch.assignment.epoch,
       epochCertificateHash: epoch.hash,
       proposer: this.validator,
-      inbox: inbox.take(INBOX_BLOCK_BYTES),
-      transactions: mempool.take(this.genesis.parameters.blockGasLimit, BLOCK_TAKE_MAX),
+      inbox: inbox.select(parent.pairs, inboxBytes),
+      transactions: mempool.take(this.genesis.parameters.blockGasLimit, BLOCK_TAKE_MAX, transactionBytes),
       mode: 'build' as const,
     };
-    step.push({ kind: 'execute-block', request, proposal, assignment: epoch.table });
+    const request = this.execute(parent.hash, proposal, epoch);
+    this.task = { kind: 'build', request, parentHash: parent.hash };
+  }
+
+  private execute(parentHash: Hash32, proposal: BlockProposal, epoch: KnownEpoch): number {
+    const { requests, step } = this.modules;
+    this.speculation.rewindTo(parentHash);
+    const request = requests.number();
+    step.push({ kind: 'execute-block', request, parentHash, proposal, assignment: epoch.table });
+    return request;
+  }
+
+  private executeForeign(block: ForeignBlock, transactions: readonly PoolTransaction[]): number {
+    const { header, input } = block;
+    const epoch = this.modules.epochs.get(header.epoch);
+    invariant(epoch !== undefined, 'a block is executed after its epoch is known', { epoch: header.epoch });
+    const { height, timestampMs, epochCertificateHash, proposer, parentHash } = header;
+    const proposal = { height, timestampMs, epoch: header.epoch, epochCertificateHash, proposer, inbox: input.inbox, transactions, mode: 'verify' as const };
+    return this.execute(parentHash, proposal, epoch);
   }
 
   /** Answers `execute-block`; a stale answer is dropped. */
-  executed(request: number, block: ExecutedBlock): void {
-    if (this.stage.kind !== 'executing' || this.stage.request !== request) return;
-    const { requests, consensus, step } = this.modules;
-    this.settlePool(block);
-    const { header, hash } = block;
-    for (const { certificate } of consensus.propose({ epoch: header.epoch, height: header.height, hash })) {
-      const persist = requests.number();
-      this.stage = { kind: 'persisting', request: persist, block, certificate };
-      const record = { kind: 'shard-block' as const, block, certificate, wallMs: step.nowMs, consumed: this.modules.takeConsumed() };
-      step.push({ kind: 'persist', request: persist, record });
+  executed(request: number, outcome: ExecutionOutcome): void {
+    const { task } = this;
+    if (task?.request !== request) return;
+    this.task = undefined;
+    const block = 'block' in outcome ? outcome.block : undefined;
+    if (block !== undefined) {
+      this.speculation.push(block);
+      this.settlePool(block);
+      this.modules.mempool.setBaseFee(nextBaseFee(block.header));
     }
+    this.modules.mempool.reinstate(this.speculation.takeOrphans(block?.transactions ?? []));
+    if (task.kind === 'build') this.built(task.parentHash, block);
+    else if (task.kind === 'check') this.checked(task.check, block);
+    else this.replayed(task.block, outcome);
+    this.work();
+  }
+
+  private built(parentHash: Hash32, block: ExecutedBlock | undefined): void {
+    const { consensus } = this.modules;
+    invariant(block !== undefined, 'a block that is built leaves out what does not fit');
+    const allowed = consensus.mayPropose(block.header.height);
+    // The view has ended meanwhile: what is executed next will take it back.
+    if (allowed === undefined || !equalBytes(allowed, parentHash)) return;
+    this.agreement.propose({ header: encodeHeader(block.header), body: encodeBlockInput(block.body) });
+  }
+
+  private validate(output: Extract<ConsensusOutput, { kind: 'validate' }>): void {
+    if (this.speculation.find(output.hash) !== undefined) this.agreement.validated(output.hash, true);
+    else if (!this.proposals.add(output)) this.agreement.validated(output.hash, false);
+  }
+
+  /** Executes the first proposal that has all that it needs; whether there was one. */
+  private checkNext(): boolean {
+    for (;;) {
+      const next = this.proposals.next(this.known, (hash) => this.parent(hash));
+      if (next === undefined) return false;
+      if (next.kind === 'execute') {
+        this.task = { kind: 'check', request: this.executeForeign(next.proposal, next.transactions), check: next.proposal };
+        return true;
+      }
+      this.refuse(next.proposal, next.reason);
+    }
+  }
+
+  private refuse(check: QueuedProposal, reason: string): void {
+    const { step, counters } = this.modules;
+    this.proposals.drop(check.hash);
+    increment(counters.refused, `proposal-${reason}`);
+    step.log({ level: 'warn', event: 'proposal.refused', fields: { height: check.header.height, proposer: check.header.proposer, reason } });
+    this.agreement.validated(check.hash, false);
+  }
+
+  private checked(check: QueuedProposal, block: ExecutedBlock | undefined): void {
+    if (block === undefined || !equalBytes(block.hash, check.hash)) {
+      this.refuse(check, block === undefined ? 'invalid' : 'result');
+      return;
+    }
+    this.proposals.drop(check.hash);
+    this.agreement.validated(check.hash, true);
+  }
+
+  private decided(output: Extract<ConsensusOutput, { kind: 'decided' }>): void {
+    const block = decodeProposal(output);
+    invariant(block !== undefined, 'what is decided was validated');
+    this.certified.set(block.header.height, { ...block, certificate: output.certificate });
+    this.storeNext();
+  }
+
+  /** A block whose certificate holds, from a validator that is ahead; whether it is one that is needed. */
+  offerCertified(block: Certified): boolean {
+    const { height } = block.header;
+    if (height !== this.known + 1 || this.certified.size >= CERTIFIED_MAX) return false;
+    const before = this.certified.get(height - 1)?.hash ?? this.finalHead.hash;
+    if (!equalBytes(block.header.parentHash, before)) return false;
+    this.certified.set(height, block);
+    return true;
+  }
+
+  /** Executes the next certified block, where it was not executed as a proposal; whether something is under way. */
+  private replayNext(): boolean {
+    const next = this.certified.get(this.finalHead.header.height + 1);
+    if (next === undefined || this.persisting !== undefined) return false;
+    if (this.replaySenders === undefined || !equalBytes(this.replaySenders.hash, next.hash)) {
+      this.replaySenders = { hash: next.hash, senders: new BlockSenders(next.input.transactions, this.modules) };
+    }
+    const { transactions } = this.replaySenders.senders;
+    if (transactions === 'waiting') return false;
+    if (this.modules.epochs.get(next.header.epoch) === undefined) {
+      this.modules.askEpochs();
+      return false;
+    }
+    if (transactions === 'bad') throw diverged(next, 'a transaction in it does not decode');
+    this.replaySenders = undefined;
+    this.task = { kind: 'replay', request: this.executeForeign(next, transactions), block: next };
+    return true;
+  }
+
+  /** A quorum vouches for it: if it gives something else here, this node's state is not the shard's. */
+  private replayed(block: Certified, outcome: ExecutionOutcome): void {
+    if ('invalid' in outcome) throw diverged(block, outcome.invalid);
+    if (!equalBytes(outcome.block.hash, block.hash)) throw diverged(block, `it gives ${toHex(outcome.block.hash)} here`);
+  }
+
+  /** Answers `recover-senders` for a block; whether the answer was for one. */
+  recovered(request: number, batch: AdmissionBatch | undefined): boolean {
+    return this.proposals.recovered(request, batch) || this.replaySenders?.senders.recovered(request, batch) === true;
   }
 
   private settlePool(block: ExecutedBlock): void {
@@ -162,49 +360,40 @@ export class Production {
     if (block.body.inbox.length > 0) mempool.retryBlocked();
   }
 
-  /** Answers `persist` of a block; what is about something else is dropped. */
+  /** Stores the first executed block, once it is certified. */
+  private storeNext(): void {
+    const { first } = this.speculation;
+    if (first === undefined || this.persisting !== undefined) return;
+    const certified = this.certified.get(first.header.height);
+    if (certified === undefined || !equalBytes(certified.hash, first.hash)) return;
+    const { requests, step, takeConsumed } = this.modules;
+    this.certified.delete(first.header.height);
+    const { certificate } = certified;
+    const request = requests.number();
+    this.persisting = { request, block: first, certificate };
+    const record = { kind: 'shard-block' as const, block: first, certificate, wallMs: step.nowMs, consumed: takeConsumed() };
+    step.push({ kind: 'persist', request, record });
+  }
+
+  /** Answers `persist`; what is about something else is dropped. */
   persisted(request: number): void {
-    if (this.stage.kind !== 'persisting' || this.stage.request !== request) return;
-    const { block, certificate } = this.stage;
-    this.stage = { kind: 'idle' };
-    this.finalHead = { header: block.header, hash: block.hash, pairs: block.body.pairs, certificate };
-    this.modules.mempool.setBaseFee(nextBaseFee(block.header));
-    this.modules.outbox.add(block.header.height, block.outgoing);
-    this.publishBatches(block, certificate);
-    this.announce(this.finalHead, certificate);
-    this.modules.step.log(blockLine(block));
-    this.schedule();
-  }
-
-  private publishBatches(block: ExecutedBlock, certificate: QuorumCertificate): void {
-    const { crypto, step } = this.modules;
-    for (const batch of buildAllBatches(crypto, block.header, certificate, block.outgoing)) {
-      step.push({ kind: 'publish', topic: TOPICS.receipts(batch.entry.destination), data: encodeBatch(batch) });
+    if (this.agreement.persisted(request) || this.persisting?.request !== request) return;
+    const { block, certificate } = this.persisting;
+    const { step, crypto, consensus, inbox, outbox } = this.modules;
+    const { header, hash } = block;
+    this.persisting = undefined;
+    // One of the committee tells the others' shards; whoever misses it pulls it from anybody.
+    const speaks = this.size === 1 || consensus.leader(header.height) === this.validator || header.proposer === this.validator;
+    this.finalHead = { header, hash, pairs: block.body.pairs, certificate };
+    this.speculation.settle();
+    inbox.settle(block.body.pairs);
+    outbox.add(header.height, block.outgoing);
+    if (speaks) {
+      publishBlock(step, crypto, block, certificate);
+      announce(step, this.finalHead);
     }
+    step.log(blockLine(block));
+    this.agreement.finalised({ epoch: header.epoch, height: header.height, hash, certificate });
+    this.work();
   }
-
-  private announce(head: FinalHead, certificate: QuorumCertificate): void {
-    const data = encodeAnnouncement({ header: head.header, certificate, pairs: head.pairs });
-    this.modules.step.push({ kind: 'publish', topic: TOPICS.headers, data });
-  }
-}
-
-function blockLine(block: ExecutedBlock): LogLine {
-  const { header } = block;
-  const messagesIn = block.body.inbox.reduce((sum, segment) => sum + segment.messages.length, 0);
-  const messagesOut = block.outgoing.reduce((sum, each) => sum + each.messages.length, 0);
-  return {
-    level: 'info',
-    event: 'block.committed',
-    fields: {
-      height: header.height,
-      blockTimeMs: header.timestampMs,
-      taken: block.transactions.length,
-      listed: block.receipts.length,
-      gasUsed: header.gasUsed,
-      messagesIn,
-      messagesOut,
-      settled: block.settled.length,
-    },
-  };
 }

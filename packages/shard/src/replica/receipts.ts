@@ -35,6 +35,10 @@ export interface ReceiptModules {
   readonly outbox: Outbox;
   /** Whoever knows an epoch that this node does not, can show it, even if the beacon is gone. */
   readonly askEpochs: (from: ShardId) => void;
+  /** Height of this shard's last final block here. */
+  readonly height: () => number;
+  /** This shard has a certified block of that height, which is above {@link height}. */
+  readonly behind: (height: number) => void;
 }
 
 interface Backoff {
@@ -48,6 +52,7 @@ export class Receipts {
   private readonly modules: ReceiptModules;
   /** Heights that were announced, by shard. */
   private readonly announced = new Map<ShardId, number>();
+  private readonly consumedSequences = new Map<ShardId, number>();
   private readonly backoffs = new Map<ShardId, Backoff>();
   private readonly consumedEntries: { readonly destination: ShardId; readonly firstSequence: number }[] = [];
   /** Shards that have announced something since the last {@link probe}. */
@@ -57,6 +62,11 @@ export class Receipts {
   constructor(shard: ShardId, modules: ReceiptModules) {
     this.shard = shard;
     this.modules = modules;
+  }
+
+  /** Last sequence that a shard is known to have consumed of this one's messages. */
+  consumedBy(destination: ShardId): number | undefined {
+    return this.consumedSequences.get(destination);
   }
 
   /** See `ProductionModules.takeConsumed`. */
@@ -85,21 +95,26 @@ export class Receipts {
   takeAnnouncement(data: Uint8Array): Verdict {
     const { crypto, headers, inbox, outbox } = this.modules;
     const { header, certificate, pairs } = decodeAnnouncement(data);
-    if (header.shard === this.shard) return ignore('own');
-    if (!inbox.knows(header.shard)) return reject('header-shard');
+    if (header.shard !== this.shard && !inbox.knows(header.shard)) return reject('header-shard');
     if ((this.announced.get(header.shard) ?? 0) >= header.height) return ignore('announcement-old');
+    if (header.shard === this.shard && header.height <= this.modules.height()) return ignore('own');
     const own = pairs.find((pair) => pair.shard === this.shard);
-    if (own === undefined || !equalBytes(pairRoot(crypto, pairs), header.pairRoot)) return reject('announcement-pairs');
+    if ((own === undefined && header.shard !== this.shard) || !equalBytes(pairRoot(crypto, pairs), header.pairRoot)) return reject('announcement-pairs');
     const verdict = headers.check(header, certificate, bytesKey(crypto.sha256(encodeHeader(header))));
     if (verdict !== undefined) {
       if (verdict.kind === 'ignore' && verdict.reason === 'epoch-unknown') this.modules.askEpochs(header.shard);
       return verdict;
+    }
+    if (own === undefined) {
+      this.modules.behind(header.height);
+      return ACCEPT;
     }
     this.announced.set(header.shard, header.height);
     this.heard.add(header.shard);
     // It lives: what failed before may work now.
     this.backoffs.delete(header.shard);
     inbox.announce(header.shard, own.sentSequence);
+    this.consumedSequences.set(header.shard, own.consumedSequence);
     this.consumedEntries.push(...outbox.consumed(header.shard, own.consumedSequence));
     this.armPull();
     return ACCEPT;
@@ -137,9 +152,10 @@ export class Receipts {
     }
   }
 
-  private ask(source: ShardId, fromSequence = this.modules.inbox.missing(source)): void {
-    const { requests, step } = this.modules;
-    if (fromSequence === undefined) return;
+  /** Asks a source for its messages to this shard from a sequence on, unless a question to it is open. */
+  ask(source: ShardId, fromSequence = this.modules.inbox.missing(source)): void {
+    const { requests, inbox, step } = this.modules;
+    if (fromSequence === undefined || !inbox.knows(source)) return;
     const effect = requests.ask(source, { kind: 'batches', destination: this.shard, fromSequence });
     if (effect === undefined) return;
     step.push(effect);
@@ -153,6 +169,7 @@ export class Receipts {
       this.pull();
       return;
     }
+    this.modules.requests.rotate(source);
     const failures = (this.backoffs.get(source)?.failures ?? 0) + 1;
     const delayMs = Math.min(PULL_BACKOFF_MAX_MS, PULL_DELAY_MS * 2 ** Math.min(failures, 8));
     this.backoffs.set(source, { failures, untilMs: this.modules.step.nowMs + delayMs });

@@ -1,7 +1,8 @@
-import { type CoordinatorRecord, crossShardId, decodeEpochCertificate, DecodeError, ignore, reject, TOPICS, type TxHash, type Verdict } from '@shardlab/crosslink';
+import { ACCEPT, BEACON, type CoordinatorRecord, crossShardId, DecodeError, ignore, reject, TOPICS, type TxHash, type Verdict } from '@shardlab/crosslink';
 import { BeaconFollower, type BeaconTip } from '../beacon/follower.ts';
-import type { Core, Effect, Input, TimerName } from '../effects.ts';
-import { Epochs, type KnownEpoch } from '../exchange/epochs.ts';
+import type { ConsensusStatus } from '../consensus/types.ts';
+import type { Core, Effect, Input, Peer, TimerName } from '../effects.ts';
+import type { Epochs, KnownEpoch } from '../exchange/epochs.ts';
 import { HeaderCheck } from '../exchange/header-check.ts';
 import { DEFAULT_INBOX, Inbox } from '../exchange/inbox.ts';
 import { Requests } from '../exchange/requests.ts';
@@ -9,6 +10,7 @@ import { DEFAULT_MEMPOOL, Mempool } from '../mempool/mempool.ts';
 import { StepContext } from '../step-context.ts';
 import { Admission } from './admission.ts';
 import { BeaconLink } from './beacon-link.ts';
+import { CatchUp } from './catch-up.ts';
 import { Production } from './production.ts';
 import { Receipts } from './receipts.ts';
 import { type FinalHead, increment, type ReplicaCounters, type ReplicaModules, type ReplicaOptions, type ReplicaStart } from './types.ts';
@@ -27,22 +29,29 @@ export class ShardReplica implements Core {
   private readonly options: ReplicaOptions;
   private readonly modules: ReplicaModules;
   private readonly context = new StepContext();
-  private readonly requests = new Requests(REQUEST_TIMEOUT_MS);
+  private readonly requests: Requests;
   private readonly follower: BeaconFollower;
   private readonly admission: Admission;
   private readonly production: Production;
   private readonly receipts: Receipts;
   private readonly beacon: BeaconLink;
+  private readonly catchUp: CatchUp;
+  private readonly topics: { readonly consensus: string; readonly receipts: string; readonly transactions: string };
 
   constructor(options: ReplicaOptions, modules: ReplicaModules, start: ReplicaStart) {
     this.options = options;
     this.modules = modules;
     const { genesis, genesisHash, shard } = options;
     const { crypto, accounts, outbox, consensus, protocol } = modules;
+    this.requests = new Requests({
+      own: { chain: shard, validator: options.validator },
+      size: (chain) => (chain === BEACON ? genesis.beaconValidators : genesis.shardValidators[chain]!).length,
+      timeoutMs: REQUEST_TIMEOUT_MS,
+    });
+    this.topics = { consensus: TOPICS.consensus(shard), receipts: TOPICS.receipts(shard), transactions: TOPICS.transactions(shard) };
     const { context: step, requests, counters } = this;
     this.mempool = new Mempool(DEFAULT_MEMPOOL, accounts);
-    this.epochs = new Epochs(crypto, genesisHash, genesis.beaconValidators);
-    this.epochs.restore(start.epochs.map(decodeEpochCertificate));
+    this.epochs = modules.epochs;
     const { mempool, epochs } = this;
     const headers = new HeaderCheck(crypto, genesisHash, genesis.chainId, epochs);
     const consumed = new Map(start.head.pairs.map((pair) => [pair.shard, pair.consumedSequence]));
@@ -53,11 +62,34 @@ export class ShardReplica implements Core {
     this.follower = new BeaconFollower({ genesisHash, chainId, genesisValidators, epochLength }, { crypto, epochs, headers }, start.beaconTip);
     this.beacon = new BeaconLink(2 * parameters.heartbeatMs, { step, requests, follower: this.follower, epochs });
     const askEpochs = this.beacon.ask.bind(this.beacon);
-    this.receipts = new Receipts(shard, { step, requests, counters, crypto, headers, inbox, outbox, askEpochs });
+    const behind = (height: number): void => this.catchUp.behind(height);
+    const height = (): number => this.production.head.header.height;
+    this.receipts = new Receipts(shard, { step, requests, counters, crypto, headers, inbox, outbox, askEpochs, height, behind });
     this.admission = new Admission(options, { step, requests, counters, mempool, accounts, epochs });
-    const takeConsumed = this.receipts.takeConsumed.bind(this.receipts);
-    const producing = { step, requests, counters, crypto, consensus, protocol, mempool, inbox, outbox, epochs, takeConsumed };
+    const producing = {
+      ...{ step, requests, counters, crypto, consensus, protocol, mempool, inbox, outbox, epochs, behind },
+      takeConsumed: this.receipts.takeConsumed.bind(this.receipts),
+      pull: this.receipts.ask.bind(this.receipts),
+      askEpochs: () => this.beacon.ask(BEACON),
+      stuck: () => this.stuck(),
+    };
     this.production = new Production(options, producing, start.head);
+    const known = (): number => this.production.known;
+    const take = this.production.offerCertified.bind(this.production);
+    const consumedBy = this.receipts.consumedBy.bind(this.receipts);
+    const size = genesis.shardValidators[shard]!.length;
+    this.catchUp = new CatchUp({ shard, validator: options.validator, size }, { step, requests, crypto, headers, known, take, askEpochs, consumed: consumedBy });
+  }
+
+  /** What agreement waits for, for status and metrics. */
+  get consensus(): ConsensusStatus {
+    return this.modules.consensus.status;
+  }
+
+  /** Nothing has been agreed on for a while: others may be ahead, or lack what waits here. */
+  private stuck(): void {
+    this.catchUp.ask();
+    if (this.mempool.ready) this.admission.forwardAgain();
   }
 
   /** The last final block: executed, certified, and stored. */
@@ -86,25 +118,30 @@ export class ShardReplica implements Core {
   }
 
   private dispatch(input: Input): void {
+    this.handle(input);
+    this.production.work();
+    this.production.watch();
+  }
+
+  private handle(input: Input): void {
     switch (input.kind) {
       case 'start':
         this.production.start();
+        if (this.options.genesis.shardValidators[this.options.shard]!.length > 1) this.catchUp.probe();
         return this.beacon.follow();
       case 'submit':
         return this.admission.submit(input.token, input.raws);
       case 'senders':
-        this.admission.recovered(input.request, input.batch);
-        return this.production.schedule();
+        if (!this.admission.recovered(input.request, input.batch)) this.production.recovered(input.request, input.batch);
+        return undefined;
       case 'executed':
-        return this.production.executed(input.request, input.block);
+        return this.production.executed(input.request, input.outcome);
       case 'persisted':
         return this.production.persisted(input.request);
       case 'gossip':
-        this.gossip(input.token, input.topic, input.data);
-        return this.production.schedule();
+        return this.gossip(input.token, input.topic, input.data);
       case 'answer':
-        this.answer(input.request, input.items);
-        return this.production.schedule();
+        return this.answer(input.request, input.items);
       case 'timer':
         return this.timer(input.timer);
     }
@@ -113,25 +150,42 @@ export class ShardReplica implements Core {
   private timer(timer: TimerName): void {
     switch (timer) {
       case 'propose':
-        return this.production.timer();
+        return this.production.proposeTimer();
       case 'pull':
         return this.receipts.timer();
       case 'follow':
         // Twice a heartbeat long once there is an epoch, so a shard that lives has announced something; before, there is nothing to send.
         if (this.epoch !== undefined) this.receipts.probe();
         return this.beacon.follow();
+      case 'view':
+        return this.production.agreement.viewTimer(this.production.dueAtMs);
+      case 'retransmit':
+        return this.production.agreement.retransmitTimer(this.production.dueAtMs);
+      case 'sync':
+        return this.catchUp.timer();
     }
   }
 
   /** Every message gets exactly one verdict. */
   private gossip(token: number, topic: string, data: Uint8Array): void {
+    if (topic === this.topics.transactions) return this.transactions(token, data);
     const verdict = this.judge(() => {
+      if (topic === this.topics.consensus) return this.production.agreement.take(data);
       if (topic === TOPICS.headers) return this.receipts.takeAnnouncement(data);
       if (topic === TOPICS.beacon) return this.beacon.take(data);
-      if (topic === TOPICS.receipts(this.options.shard)) return this.receipts.takeBatch(data, 'gossip');
+      if (topic === this.topics.receipts) return this.receipts.takeBatch(data, 'gossip');
       return ignore('topic');
     });
     this.context.push({ kind: 'verdict', token, verdict });
+  }
+
+  /** The verdict comes when the senders are recovered, unless the bytes are no list of transactions. */
+  private transactions(token: number, data: Uint8Array): void {
+    const verdict = this.judge(() => {
+      this.admission.take(token, data);
+      return ACCEPT;
+    });
+    if (verdict.kind !== 'accept') this.context.push({ kind: 'verdict', token, verdict });
   }
 
   /** Undecodable bytes are their sender's fault; anything else that is thrown is a bug of ours. */
@@ -151,20 +205,41 @@ export class ShardReplica implements Core {
   private answer(request: number, items: readonly Uint8Array[] | undefined): void {
     const asked = this.requests.close(request);
     if (asked === undefined) return;
-    const { kind } = asked.request;
-    if (kind !== 'batches' && kind !== 'beacon-blocks') return;
+    const { to } = asked;
+    switch (asked.request.kind) {
+      case 'batches':
+        // An answer is cut at its bound: where it helped, there may be more.
+        return this.receipts.pulled(to.chain, this.each(to, items, (item) => this.receipts.takeBatch(item, 'pull')));
+      case 'beacon-blocks':
+        if (this.each(to, items, (item) => this.beacon.take(item))) this.beacon.ask(to.chain);
+        else if (items === undefined) this.beacon.failed(to.chain);
+        return undefined;
+      case 'blocks':
+      case 'snapshot-head':
+      case 'snapshot-page':
+        return this.blame(to, this.judge(() => this.catchUp.answered(asked.request.kind, items)));
+      case 'proposal':
+        return this.blame(to, this.judge(() => this.production.agreement.fetched(items)));
+      default:
+        return undefined;
+    }
+  }
+
+  /** Judges the items of an answer in order, up to the first that is its sender's fault; whether they have helped. */
+  private each(to: Peer, items: readonly Uint8Array[] | undefined, take: (item: Uint8Array) => Verdict): boolean {
     let progressed = false;
     for (const item of items ?? []) {
-      const verdict = this.judge(() => (kind === 'batches' ? this.receipts.takeBatch(item, 'pull') : this.beacon.take(item)));
+      const verdict = this.judge(() => take(item));
       if (verdict.kind === 'accept') progressed = true;
       if (verdict.kind === 'reject') {
-        this.context.push({ kind: 'penalise', chain: asked.to, reason: verdict.reason });
-        progressed = false;
-        break;
+        this.blame(to, verdict);
+        return false;
       }
     }
-    // An answer is cut at its bound: where it helped, there may be more.
-    if (kind === 'batches') this.receipts.pulled(asked.to, progressed);
-    else if (progressed) this.beacon.ask(asked.to);
+    return progressed;
+  }
+
+  private blame(to: Peer, verdict: Verdict): void {
+    if (verdict.kind === 'reject') this.context.push({ kind: 'penalise', to, reason: verdict.reason });
   }
 }

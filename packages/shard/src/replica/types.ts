@@ -1,6 +1,7 @@
 import type { Crypto, CrossShardProtocol, Genesis, Hash32, PairTable, QuorumCertificate, ShardHeader, ShardId } from '@shardlab/crosslink';
 import type { BeaconTip } from '../beacon/follower.ts';
 import type { Consensus } from '../consensus/types.ts';
+import type { Epochs } from '../exchange/epochs.ts';
 import type { Outbox } from '../exchange/outbox.ts';
 import type { AccountReader } from '../state/shard-state.ts';
 
@@ -30,14 +31,14 @@ export interface ReplicaModules {
   /** The state of the last executed block, for admission. */
   readonly accounts: AccountReader;
   readonly outbox: Outbox;
+  /** What the beacon has certified, as far as this node knows. */
+  readonly epochs: Epochs;
 }
 
 /** What the database gave back; everything of a fresh node but the head is empty. */
 export interface ReplicaStart {
   readonly head: FinalHead;
   readonly beaconTip: BeaconTip | undefined;
-  /** Encoded epoch certificates, in order, from epoch 0. */
-  readonly epochs: readonly Uint8Array[];
 }
 
 /** Counters that only grow, for status and metrics. */

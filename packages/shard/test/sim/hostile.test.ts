@@ -102,7 +102,7 @@ test('stale completions are dropped', () => {
   const { head } = node.replica!;
   step({ kind: 'start' });
   const { block } = network.disk(0).blocks.at(-1)!;
-  for (const input of [{ kind: 'executed', request: 999, block }, { kind: 'persisted', request: 999 }, { kind: 'senders', request: 999, batch: undefined }] as const) {
+  for (const input of [{ kind: 'executed', request: 999, outcome: { block } }, { kind: 'persisted', request: 999 }, { kind: 'senders', request: 999, batch: undefined }] as const) {
     const effects = step(input).filter(({ kind }) => kind !== 'set-timer' && kind !== 'execute-block');
     assert.deepEqual(effects, []);
   }

@@ -38,6 +38,7 @@ export class MiniDisk {
       this.beaconBlocks.push(record.block);
       return;
     }
+    if (record.kind !== 'shard-block') throw new Error(`a chain of one validator stores no ${record.kind}`);
     if (record.block.header.height !== this.blocks.length + 1) throw new Error(`block ${record.block.header.height} written out of order`);
     this.blocks.push(record);
     for (const { key, value } of record.block.delta.changes) {

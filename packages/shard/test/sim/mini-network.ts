@@ -263,11 +263,11 @@ function describe(effect: Effect): string {
       return `execute ${effect.request} ${height} ${timestampMs} ${epoch} ${segments.join()} ${transactions.map((tx) => toHex(tx.hash)).join()}`;
     }
     case 'persist':
-      return `persist ${effect.request} ${toHex(effect.record.kind === 'shard-block' ? effect.record.block.hash : effect.record.hash)}`;
+      return `persist ${effect.request} ${effect.record.kind === 'shard-block' ? toHex(effect.record.block.hash) : effect.record.kind === 'beacon-block' ? toHex(effect.record.hash) : effect.record.kind}`;
     case 'publish':
       return `publish ${effect.topic} ${toHex(effect.data)}`;
     case 'request':
-      return `request ${effect.request} ${effect.to} ${toHex(effect.body)} ${effect.timeoutMs}`;
+      return `request ${effect.request} ${effect.to.chain} ${toHex(effect.body)} ${effect.timeoutMs}`;
     case 'set-timer':
       return `timer ${effect.timer} ${effect.delayMs}`;
     case 'reply':
@@ -275,7 +275,7 @@ function describe(effect: Effect): string {
     case 'verdict':
       return `verdict ${effect.token} ${effect.verdict.kind}`;
     case 'penalise':
-      return `penalise ${effect.chain} ${effect.reason}`;
+      return `penalise ${effect.to.chain} ${effect.reason}`;
     case 'log':
       return `log ${effect.line.event} ${Object.entries(effect.line.fields).map(([key, value]) => `${key}=${String(value)}`).join()}`;
   }

@@ -1,6 +1,8 @@
-import { BEACON, beaconHash, type Crypto, decodeRequest, type Genesis, type Hash32, type ShardId, toHex, TwoPhaseCommit, type Verdict } from '@shardlab/crosslink';
+import { BEACON, beaconHash, type Crypto, decodeBeaconHeader, decodeEpochCertificate, decodeHeader, decodeRequest, type Genesis, type Hash32, type ShardId, toHex, TwoPhaseCommit, type Verdict, ZERO_HASH } from '@shardlab/crosslink';
 import { BeaconReplica } from '../../src/beacon/beacon.ts';
-import { SoloConsensus } from '../../src/consensus/solo.ts';
+import { EpochVotes } from '../../src/beacon/epoch-votes.ts';
+import { Pbft } from '../../src/consensus/pbft/pbft.ts';
+import { Epochs } from '../../src/exchange/epochs.ts';
 import type { Core, Effect, Input, SubmitResult, TimerName } from '../../src/effects.ts';
 import { BlockExecutor, genesisBlock } from '../../src/execution/block-executor.ts';
 import { ShardReplica } from '../../src/replica/replica.ts';
@@ -56,12 +58,18 @@ export class MiniNode {
     this.crypto = crypto;
     this.protocol = new TwoPhaseCommit(genesis.parameters);
     const secretKey = validatorSecret(crypto, chain);
-    const consensus = new SoloConsensus({ genesisHash, chain, secretKey }, { crypto });
+    const epochs = new Epochs(crypto, genesisHash, genesis.beaconValidators);
+    epochs.restore(disk.epochs().map(decodeEpochCertificate));
     const last = disk.beaconBlocks.at(-1);
-    const tip = last === undefined ? undefined : { height: last.header.height, hash: beaconHash(crypto, last.header), timestampMs: last.header.timestampMs };
+    const tip = last === undefined ? undefined : { ...last.header, hash: beaconHash(crypto, last.header), certificate: last.certificate };
+    const votes = { state: undefined, proposals: [] };
+    const alone = { genesisHash, chain, validator: 0, size: 1, secretKey };
     if (chain === BEACON) {
-      const start = { tip, crosslinks: disk.crosslinks(), epochs: disk.epochs() };
-      this.beacon = new BeaconReplica({ genesis, genesisHash, validator: 0, secretKey }, { crypto, consensus }, start);
+      const epochVotes = new EpochVotes({ genesis, genesisHash, secretKey }, { crypto, epochs });
+      const agreed = tip ?? { epoch: 0, height: 0, hash: ZERO_HASH, certificate: undefined };
+      const modules = { crypto, validators: () => genesis.beaconValidators, readHeader: decodeBeaconHeader, extension: epochVotes };
+      const consensus = new Pbft({ ...alone, window: 1 }, modules, { ...votes, head: agreed });
+      this.beacon = new BeaconReplica({ genesis, genesisHash, validator: 0 }, { crypto, consensus, epochs, epochVotes }, { tip, crosslinks: disk.crosslinks() });
       this.core = this.beacon;
       return;
     }
@@ -76,10 +84,13 @@ export class MiniNode {
     const head = stored === undefined ? first : { header: stored.block.header, hash: stored.block.hash, pairs: stored.block.body.pairs };
     if (toHex(root) !== toHex(head.header.stateRoot)) throw new Error('the disk has another root than its last block');
     this.executor = new BlockExecutor(forShard, { hasher: crypto, state, protocol: this.protocol }, head);
+    const agreed = { epoch: head.header.epoch, height: head.header.height, hash: head.hash, certificate: stored?.certificate };
+    const modules = { crypto, validators: (epoch: number) => epochs.validators(chain, epoch), readHeader: decodeHeader };
+    const consensus = new Pbft({ ...alone, window: 2 }, modules, { ...votes, head: agreed });
     this.replica = new ShardReplica(
       { shard: chain, genesis, genesisHash, validator: 0 },
-      { crypto, consensus, protocol: this.protocol, accounts: state, outbox: disk.outbox() },
-      { head: { ...head, certificate: stored?.certificate }, beaconTip: tip, epochs: disk.epochs() },
+      { crypto, consensus, protocol: this.protocol, accounts: state, outbox: disk.outbox(), epochs },
+      { head: { ...head, certificate: stored?.certificate }, beaconTip: tip },
     );
     this.core = this.replica;
   }
@@ -118,15 +129,15 @@ export class MiniNode {
       case 'recover-senders':
         return ports.after(ports.latencyMs(), () => this.feed({ kind: 'senders', request: effect.request, batch: this.recover(effect.raws) }));
       case 'execute-block':
-        return ports.after(ports.latencyMs(), () => this.feed({ kind: 'executed', request: effect.request, block: this.executor!.execute(effect.proposal, effect.assignment) }));
+        return ports.after(ports.latencyMs(), () => this.feed({ kind: 'executed', request: effect.request, outcome: { block: this.executor!.executeOn(effect.parentHash, effect.proposal, effect.assignment) } }));
       case 'persist':
         return this.persist(effect);
       case 'publish':
         return ports.publish(effect.topic, effect.data);
       case 'request':
-        if (effect.to === this.chain) throw new Error('a node asks itself');
+        if (effect.to.chain === this.chain) throw new Error('a node asks itself');
         decodeRequest(effect.body);
-        return ports.request(effect.to, effect.body, effect.timeoutMs, (items) => this.feed({ kind: 'answer', request: effect.request, items }));
+        return ports.request(effect.to.chain, effect.body, effect.timeoutMs, (items) => this.feed({ kind: 'answer', request: effect.request, items }));
       case 'set-timer':
         return this.setTimer(effect.timer, effect.delayMs);
       case 'reply': {

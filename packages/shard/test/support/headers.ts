@@ -1,12 +1,14 @@
 import {
   type BeaconBlock,
   beaconHash,
+  buildCertificate,
   buildBatches,
   type Crosslink,
   crosslinkRoot,
   type Crypto,
   encodeHeader,
   type EpochCertificate,
+  epochSubject,
   assignmentHash,
   BEACON,
   type Genesis,
@@ -20,10 +22,10 @@ import {
   type ReceiptBatch,
   type ShardHeader,
   type ShardId,
+  voteMessage,
   ZERO_HASH,
 } from '@shardlab/crosslink';
-import { issueEpoch } from '../../src/beacon/issue-epoch.ts';
-import { SoloConsensus } from '../../src/consensus/solo.ts';
+import { nextAssignment } from '../../src/beacon/epoch-votes.ts';
 import { genesisBlock } from '../../src/execution/block-executor.ts';
 import { validatorSecret } from './genesis.ts';
 
@@ -37,14 +39,17 @@ export interface TestNetwork {
 /** The certificate of the epoch after `previous`, as the beacon of this network would issue it. */
 export function epochAfter(network: TestNetwork, previous?: EpochCertificate): EpochCertificate {
   const { crypto, genesis, hash: genesisHash } = network;
-  return issueEpoch(crypto, { genesis, genesisHash, validator: 0, secretKey: validatorSecret(crypto, BEACON) }, previous?.assignment);
+  const assignment = nextAssignment(crypto, { genesis, genesisHash }, previous?.assignment);
+  const signature = crypto.sign(validatorSecret(crypto, BEACON), voteMessage(epochSubject(crypto, assignment), 0));
+  return { assignment, certificate: buildCertificate(crypto.scheme, 0, 1, new Map([[0, signature]])) };
 }
 
 /** Certifies a block hash as the one validator of `chain`. */
 export function certify(network: TestNetwork, chain: ShardId, candidate: { epoch: number; height: number; hash: Hash32 }): QuorumCertificate {
   const { crypto, hash: genesisHash } = network;
-  const consensus = new SoloConsensus({ genesisHash, chain, secretKey: validatorSecret(crypto, chain) }, { crypto });
-  return consensus.propose(candidate)[0]!.certificate;
+  const { epoch, height, hash: blockHash } = candidate;
+  const message = voteMessage({ genesisHash, chain, epoch, height, phase: 'commit', blockHash }, 0);
+  return buildCertificate(crypto.scheme, 0, 1, new Map([[0, crypto.sign(validatorSecret(crypto, chain), message)]]));
 }
 
 /** A certified header of `shard` with some fields of choice; everything else is that of its genesis block. */

@@ -84,9 +84,12 @@ test('crosslinks: in order, none left out, none twice, while a block is stored t
   assert.deepEqual(queue.add(a[1]!), { kind: 'ignore', reason: 'header-order' });
   for (const each of [b[0]!, a[0]!, a[1]!]) assert.equal(queue.add(each).kind, 'accept');
   assert.deepEqual(queue.add(a[1]!), { kind: 'ignore', reason: 'header-order' });
-  const taken = queue.take();
+  const taken = queue.select();
   assert.deepEqual(taken, [a[0], a[1], b[0]]);
-  assert.equal(queue.ready, false);
+  assert.deepEqual(queue.select(), taken, 'a block that was not decided has taken nothing');
+  assert.equal(queue.fault(taken), undefined);
+  assert.deepEqual([[b[0]!, a[0]!], [a[1]!], [a[0]!, a[0]!]].map((list) => queue.fault(list)), ['crosslink-shard', 'crosslink-height', 'crosslink-height']);
+  assert.equal(queue.fault([a[0]!, certifiedHeader(network, A, { height: 2 as Height }, zero)]), 'crosslink-parent');
   assert.equal(queue.tip(A), undefined, 'not stored yet');
   assert.deepEqual([queue.next(A), queue.next(B)], [3, 2]);
   assert.equal(queue.add(a[1]!).kind, 'ignore', 'it is in the block under way');
@@ -95,10 +98,12 @@ test('crosslinks: in order, none left out, none twice, while a block is stored t
   assert.equal(queue.add(a[2]!).kind, 'accept');
   queue.settle(taken);
   assert.deepEqual([queue.tip(A)?.height, queue.tip(B)?.height], [2, 1]);
-  assert.deepEqual(queue.take(), [a[2]]);
+  assert.deepEqual(queue.select(), [a[2]]);
+  queue.settle([a[2]!, a[3]!]);
+  assert.deepEqual([queue.ready, queue.next(A)], [false, 5], 'a block of others can be ahead of what has come here');
   const restarted = new CrosslinkQueue(2, crypto, new Map([[A, queue.tip(A)!]]));
-  assert.equal(restarted.next(A), 3);
-  assert.equal(restarted.add(a[2]!).kind, 'accept');
+  assert.equal(restarted.next(A), 5);
+  assert.equal(restarted.add(a[4]!).kind, 'accept');
 });
 
 test('crosslinks: bounded in waiting and in a block, and no shard is left out of one', () => {
@@ -106,8 +111,9 @@ test('crosslinks: bounded in waiting and in a block, and no shard is left out of
   const a = chainOf(A, 513);
   for (const [index, each] of a.entries()) assert.deepEqual(queue.add(each), index < 512 ? { kind: 'accept' } : { kind: 'ignore', reason: 'header-queue' });
   queue.add(chainOf(B, 1)[0]!);
-  const block = queue.take();
+  const block = queue.select();
   assert.deepEqual([block.length, block.at(-1)?.header.shard], [501, B]);
-  assert.equal(queue.take().length, 12);
+  queue.settle(block);
+  assert.equal(queue.select().length, 12);
   assert.equal(queue.add(a[512]!).kind, 'accept');
 });

@@ -104,11 +104,11 @@ test('outbox: entries by sequence until they are consumed', () => {
 });
 
 test('requests: one of a kind to a chain, closed once', () => {
-  const requests = new Requests(500);
+  const requests = new Requests({ own: { chain: 5 as ShardId, validator: 2 }, size: () => 4, timeoutMs: 500 });
   const ask = (to: ShardId, fromHeight = 1): ReturnType<Requests['ask']> => requests.ask(to, { kind: 'headers', fromHeight: fromHeight as Height });
   const first = ask(A);
   assert.ok(first?.kind === 'request');
-  assert.deepEqual([first.to, first.timeoutMs, decodeRequest(first.body)], [A, 500, { kind: 'headers', fromHeight: 1 }]);
+  assert.deepEqual([first.to, first.timeoutMs, decodeRequest(first.body)], [{ chain: A, validator: 2 }, 500, { kind: 'headers', fromHeight: 1 }]);
   assert.equal(ask(A, 2), undefined);
   const second = ask(B);
   assert.ok(second?.kind === 'request');
@@ -116,7 +116,19 @@ test('requests: one of a kind to a chain, closed once', () => {
   assert.ok(requests.ask(A, { kind: 'beacon-blocks', fromHeight: 1 as Height }));
   assert.deepEqual(requests.close(first.request)?.request, { kind: 'headers', fromHeight: 1 });
   assert.equal(requests.close(first.request), undefined);
-  assert.ok(ask(A, 3));
+  requests.rotate(A);
+  const third = ask(A, 3);
+  assert.deepEqual(third?.kind === 'request' ? third.to : undefined, { chain: A, validator: 3 }, 'who has not helped is not asked next');
+  const own = Array.from({ length: 4 }, () => {
+    const effect = ask(5 as ShardId);
+    assert.ok(effect?.kind === 'request');
+    requests.close(effect.request);
+    requests.rotate(5 as ShardId);
+    return effect.to.validator;
+  });
+  assert.deepEqual(own, [3, 0, 1, 3], 'nobody asks itself');
+  const alone = new Requests({ own: { chain: A, validator: 0 }, size: () => 1, timeoutMs: 500 });
+  assert.equal(alone.ask(A, { kind: 'headers', fromHeight: 1 as Height }), undefined);
 });
 
 test('schedule: at the interval with work, at the heartbeat without, at a deadline in between, never later than a heartbeat', () => {

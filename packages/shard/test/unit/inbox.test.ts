@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ascii, CHUNK_BYTES_MAX, Prng, type ReceiptBatch, type ShardId } from '@shardlab/crosslink';
+import { ascii, CHUNK_BYTES_MAX, type InboxSegment, type PairTable, Prng, type ReceiptBatch, type ShardId } from '@shardlab/crosslink';
 import { Epochs } from '../../src/exchange/epochs.ts';
 import { HeaderCheck } from '../../src/exchange/header-check.ts';
 import { Inbox, type InboxOptions } from '../../src/exchange/inbox.ts';
@@ -20,7 +20,25 @@ function makeInbox(options: Partial<InboxOptions> = {}, consumed: [ShardId, numb
   epochs.add(epoch);
   const headers = new HeaderCheck(crypto, network.hash, CHAIN_ID, epochs);
   const bounds = { shard: OWN, shards: 3, windowMessages: 1_000, windowBytes: 4 << 20, ...options };
-  return { inbox: new Inbox(bounds, { crypto, headers }, new Map(consumed)), epochs };
+  const inbox = new Inbox(bounds, { crypto, headers }, new Map(consumed));
+  consumption.set(inbox, new Map(consumed));
+  return { inbox, epochs };
+}
+
+/** What blocks have consumed of each inbox. */
+const consumption = new WeakMap<Inbox, Map<ShardId, number>>();
+
+function pairsOf(inbox: Inbox): PairTable {
+  const none = { sentSequence: 0, sentValue: 0n, receivedValue: 0n };
+  return [...inbox.others()].sort((a, b) => a - b).map((shard) => ({ ...none, shard, consumedSequence: consumption.get(inbox)!.get(shard) ?? 0 }));
+}
+
+/** Consumes what a block would, and makes it final. */
+function take(inbox: Inbox, bytesMax: number): InboxSegment[] {
+  const segments = inbox.select(pairsOf(inbox), bytesMax);
+  for (const { source, firstSequence, messages } of segments) consumption.get(inbox)!.set(source, firstSequence + messages.length - 1);
+  inbox.settle(pairsOf(inbox));
+  return segments;
 }
 
 function words(count: number, prefix = 'm'): Uint8Array[] {
@@ -42,9 +60,9 @@ test('a good batch is taken once, and consumed once', () => {
   const { inbox } = makeInbox();
   const batch = chunk(A, 1, 1, 3);
   assert.deepEqual(inbox.offer(batch), { kind: 'accept' });
-  assert.deepEqual([inbox.size, inbox.ready], [3, true]);
+  assert.deepEqual([inbox.size, inbox.ready(pairsOf(inbox))], [3, true]);
   assert.deepEqual(inbox.offer(batch), { kind: 'ignore', reason: 'batch-known' });
-  const [segment] = inbox.take(1e6);
+  const [segment] = take(inbox, 1e6);
   assert.deepEqual(segment, {
     source: A,
     sourceHeight: 1,
@@ -53,9 +71,9 @@ test('a good batch is taken once, and consumed once', () => {
     firstSequence: 1,
     messages: batch.messages,
   });
-  assert.deepEqual([inbox.size, inbox.ready], [0, false]);
+  assert.deepEqual([inbox.size, inbox.ready(pairsOf(inbox))], [0, false]);
   assert.deepEqual(inbox.offer(batch), { kind: 'ignore', reason: 'batch-known' });
-  assert.deepEqual(inbox.take(1e6), []);
+  assert.deepEqual(take(inbox, 1e6), []);
 });
 
 test('every reason to refuse a batch', () => {
@@ -105,13 +123,13 @@ test('chunks in any order: missing() names the first gap, blocks consume what is
   assert.equal(inbox.missing(A), 1);
   inbox.offer(chunks[3]!);
   inbox.offer(chunks[1]!);
-  assert.deepEqual([inbox.missing(A), inbox.ready, inbox.incomplete()], [1, false, [A]]);
+  assert.deepEqual([inbox.missing(A), inbox.ready(pairsOf(inbox)), inbox.incomplete()], [1, false, [A]]);
   inbox.offer(chunks[0]!);
-  assert.deepEqual([inbox.missing(A), inbox.ready], [4, true]);
-  assert.deepEqual(inbox.take(1e6).map(({ firstSequence }) => firstSequence), [1, 3]);
+  assert.deepEqual([inbox.missing(A), inbox.ready(pairsOf(inbox))], [4, true]);
+  assert.deepEqual(take(inbox, 1e6).map(({ firstSequence }) => firstSequence), [1, 3]);
   inbox.offer(chunks[2]!);
   assert.deepEqual([inbox.missing(A), inbox.incomplete()], [undefined, []]);
-  assert.deepEqual(inbox.take(1e6).map(({ firstSequence }) => firstSequence), [4, 8]);
+  assert.deepEqual(take(inbox, 1e6).map(({ firstSequence }) => firstSequence), [4, 8]);
   inbox.announce(A, 9);
   inbox.announce(A, 5);
   assert.deepEqual([inbox.missing(A), inbox.missing(B), inbox.missing(9 as ShardId)], [9, undefined, undefined]);
@@ -132,10 +150,10 @@ test('a full window never shuts out the chunk that the next block waits for', ()
   assert.deepEqual(inbox.incomplete(), [A], 'the first one is asked for, though the window is full');
   assert.equal(inbox.offer(first).kind, 'accept');
   assert.deepEqual(inbox.incomplete(), [], 'the later ones are not, until there is room');
-  assert.equal(inbox.take(1e9).length, 3);
+  assert.equal(take(inbox, 1e9).length, 3);
   assert.deepEqual(inbox.incomplete(), [A]);
   for (const batch of rest.slice(2)) assert.equal(inbox.offer(batch).kind, 'accept');
-  assert.equal(inbox.take(1e9).length, 2);
+  assert.equal(take(inbox, 1e9).length, 2);
   assert.equal(inbox.missing(A), undefined);
 });
 
@@ -144,7 +162,7 @@ test('a block takes about its share of every source, in order of (source, sequen
   for (const source of [A, B]) for (const batch of large(source, 1, 1, 24)) assert.equal(inbox.offer(batch).kind, 'accept');
   const counts: number[][] = [];
   for (let block = 0; block < 3; block++) {
-    const taken = inbox.take(CHUNK_BYTES_MAX / 2);
+    const taken = take(inbox, CHUNK_BYTES_MAX / 2);
     for (let i = 1; i < taken.length; i++) assert.ok(taken[i - 1]!.source < taken[i]!.source || taken[i - 1]!.firstSequence < taken[i]!.firstSequence);
     counts.push([A, B].map((source) => taken.filter((segment) => segment.source === source).length));
   }
@@ -174,7 +192,7 @@ test('random arrival, loss, repetition and blocks: each sequence comes out once,
       if (inbox.offer(batch).kind === 'accept') waiting += batch.messages.length;
       assert.equal(inbox.size, waiting);
       if (prng.below(3) > 0) continue;
-      for (const segment of inbox.take(1 + prng.below(30))) {
+      for (const segment of take(inbox, 1 + prng.below(30))) {
         assert.equal(segment.firstSequence, consumed + 1);
         consumed += segment.messages.length;
         waiting -= segment.messages.length;
@@ -182,4 +200,21 @@ test('random arrival, loss, repetition and blocks: each sequence comes out once,
     }
     assert.equal(inbox.size, 0, `seed ${seed}`);
   }
+});
+
+test('what is selected stays until a block that consumed it is final, and can be compared with what others say', () => {
+  const { inbox } = makeInbox();
+  inbox.offer(chunk(A, 1, 1, 2));
+  inbox.offer(chunk(A, 2, 3, 1));
+  const [first] = inbox.select(pairsOf(inbox), 1e6);
+  assert.deepEqual(inbox.select(pairsOf(inbox), 1e6).length, 2, 'a block that was not decided has consumed nothing');
+  assert.equal(inbox.holds(first!), 'yes');
+  assert.equal(inbox.holds({ ...first!, messages: words(2, 'x') }), 'differs');
+  assert.equal(inbox.holds({ ...first!, sourceTimestampMs: 1 }), 'differs');
+  assert.equal(inbox.holds({ ...first!, messages: first!.messages.slice(1) }), 'differs');
+  assert.equal(inbox.holds({ ...first!, firstSequence: 4 }), 'missing');
+  const after = pairsOf(inbox).map((pair) => (pair.shard === A ? { ...pair, consumedSequence: 2 } : pair));
+  assert.deepEqual(inbox.select(after, 1e6).map(({ firstSequence }) => firstSequence), [3], 'the next block goes on where one that is not final ends');
+  inbox.settle(after);
+  assert.deepEqual([inbox.size, inbox.ready(after), inbox.ready(pairsOf(inbox))], [1, true, false]);
 });

@@ -1,4 +1,4 @@
-import { AssignmentTable, BEACON, type Crypto, equalBytes, type Genesis, genesisHash, type Hash32, type ShardId } from '@shardlab/crosslink';
+import { AssignmentTable, BEACON, bytesKey, type Crypto, equalBytes, type Genesis, genesisHash, type Hash32 } from '@shardlab/crosslink';
 import type { PersistRecord } from '@shardlab/shard';
 import { nodeLabel } from '../../network/names.ts';
 import type { NodeName } from '../../ports.ts';
@@ -23,6 +23,7 @@ export class NetworkCheckers {
   readonly atomicity: AtomicityChecker;
   readonly beacon: BeaconChecker;
   private readonly all: readonly BlockChecker[];
+  private readonly stored = new Map<string, string>();
 
   constructor(options: { readonly genesis: Genesis }, modules: { readonly crypto: Crypto }) {
     const { genesis } = options;
@@ -41,6 +42,7 @@ export class NetworkCheckers {
 
   /** A node has stored a record. */
   observe(node: NodeName, record: PersistRecord): void {
+    if (record.kind === 'votes' || record.kind === 'snapshot' || this.seenBefore(node, record)) return;
     if (record.kind === 'shard-block') {
       if (record.block.header.shard !== node.chain) this.violations.add('nodes', `${nodeLabel(node)} stores a block of shard ${record.block.header.shard}`);
       for (const checker of this.all) checker.block(record);
@@ -48,8 +50,24 @@ export class NetworkCheckers {
     else this.beacon.follower(nodeLabel(node), record.block, record.hash);
   }
 
+  /** Each validator stores each block of its chain: the first is judged, the others must be the same. */
+  private seenBefore(node: NodeName, record: Extract<PersistRecord, { kind: 'shard-block' | 'beacon-block' }>): boolean {
+    const { height } = record.block.header;
+    const hash = bytesKey(record.kind === 'shard-block' ? record.block.hash : record.hash);
+    const own = record.kind === 'shard-block' || node.chain === BEACON;
+    const key = own ? `${node.chain}/${height}` : `${nodeLabel(node)}/${height}`;
+    const before = this.stored.get(key);
+    const mine = `${nodeLabel(node)}#${height}`;
+    // A validator that stores a height again is judged again, and found.
+    if (this.stored.has(mine)) return false;
+    this.stored.set(mine, hash);
+    this.stored.set(key, hash);
+    if (before !== undefined && before !== hash) this.violations.add('nodes', `${nodeLabel(node)} stores another block ${height} than the rest of its committee`);
+    return before !== undefined;
+  }
+
   /** What a node says its final block is must be the last one that it has stored. */
-  finalHead(shard: ShardId, height: number, hash: Hash32): void {
+  finalHead({ chain: shard }: NodeName, height: number, hash: Hash32): void {
     const stored = this.chain.tip(shard);
     if (height === 0 && stored === undefined) return;
     if (stored === undefined || !equalBytes(stored, hash)) this.violations.add('nodes', `shard ${shard} calls block ${height} final, which it has not stored last`);

@@ -1,0 +1,218 @@
+import { ACCEPT, DecodeError, ignore, reject, type ShardId, TOPICS, type Verdict } from '@shardlab/crosslink';
+import type { Requests } from '../exchange/requests.ts';
+import type { StepContext } from '../step-context.ts';
+import { Patience } from './patience.ts';
+import type { AgreedHead, Consensus, ConsensusOutput, Proposal } from './types.ts';
+
+/** Least time that a leader gets, in block intervals: one to propose, and two rounds of votes with room to spare. */
+const TIMEOUT_INTERVALS = 4;
+/** What was said is said again after this long without progress, in milliseconds. */
+const RETRANSMIT_MS = 400;
+
+/** Which committee this is. */
+export interface AgreementOptions {
+  readonly chain: ShardId;
+  /** Validators of the committee. */
+  readonly size: number;
+  readonly blockIntervalMs: number;
+}
+
+/** What agreement works with. */
+export interface AgreementModules {
+  readonly step: StepContext;
+  readonly requests: Requests;
+  readonly consensus: Consensus;
+}
+
+/** What the chain around it does. */
+export interface AgreementHost {
+  /** Execute and compare; {@link Agreement.validated} answers. */
+  readonly validate: (output: Extract<ConsensusOutput, { kind: 'validate' }>) => void;
+  /** Store it and tell of it; {@link Agreement.finalised} when it is stored. */
+  readonly decided: (output: Extract<ConsensusOutput, { kind: 'decided' }>) => void;
+  /** Certified blocks up to `height` exist that this validator has no votes for. */
+  readonly behind: (height: number, from: number) => void;
+  /** Nothing has moved for a while: whatever else could help may be asked for, or said, again. */
+  readonly stuck: () => void;
+}
+
+/**
+ * Gives an agreement engine its place in a core: its votes to the disk before they leave (R2), its messages to the committee, and timers that run only while there is
+ * work due.
+ */
+export class Agreement {
+  private readonly options: AgreementOptions;
+  private readonly modules: AgreementModules;
+  private readonly host: AgreementHost;
+  private readonly patience: Patience;
+  /** Messages that wait for the votes in them to be synced, by request. */
+  private readonly unsynced = new Map<number, readonly Uint8Array[]>();
+  private wanted: Extract<ConsensusOutput, { kind: 'fetch' }> | undefined;
+  private fetches = 0;
+  private retransmitArmed = false;
+  private viewTimerAtMs: number | undefined;
+
+  constructor(options: AgreementOptions, modules: AgreementModules, host: AgreementHost) {
+    this.options = options;
+    this.modules = modules;
+    this.host = host;
+    this.patience = new Patience(TIMEOUT_INTERVALS * options.blockIntervalMs);
+  }
+
+  /** A message of the committee. Malformed bytes are the sender's fault. */
+  take(data: Uint8Array): Verdict {
+    try {
+      const { verdict, outputs } = this.modules.consensus.receive(data.slice());
+      this.perform(outputs);
+      return verdict;
+    } catch (error) {
+      if (error instanceof DecodeError) return reject(error.code);
+      throw error;
+    }
+  }
+
+  /** Offers this validator's own, executed block. */
+  propose(proposal: Proposal): void {
+    this.perform(this.modules.consensus.propose(proposal));
+  }
+
+  /** Answers `validate`. */
+  validated(...answer: Parameters<Consensus['validated']>): void {
+    this.perform(this.modules.consensus.validated(...answer));
+  }
+
+  /** A block is stored and final. */
+  finalised(head: AgreedHead): void {
+    this.patience.decided(this.modules.step.nowMs);
+    this.perform(this.modules.consensus.finalised(head));
+  }
+
+  /** Answers a `persist`; whether it was one of votes. */
+  persisted(request: number): boolean {
+    const messages = this.unsynced.get(request);
+    if (messages === undefined) return false;
+    this.unsynced.delete(request);
+    this.publish(messages);
+    return true;
+  }
+
+  private publish(messages: readonly Uint8Array[]): void {
+    const topic = TOPICS.consensus(this.options.chain);
+    for (const data of messages) this.modules.step.push({ kind: 'publish', topic, data });
+  }
+
+  private perform(outputs: readonly ConsensusOutput[]): void {
+    const { requests, step } = this.modules;
+    for (const output of outputs) {
+      switch (output.kind) {
+        case 'vote': {
+          const request = requests.number();
+          this.unsynced.set(request, output.messages);
+          step.push({ kind: 'persist', request, record: { kind: 'votes', state: output.state, proposals: output.proposals } });
+          break;
+        }
+        case 'send':
+          this.publish(output.messages);
+          break;
+        case 'validate':
+          this.host.validate(output);
+          break;
+        case 'decided':
+          this.host.decided(output);
+          break;
+        case 'behind':
+          this.host.behind(output.height, output.from);
+          break;
+        case 'fetch':
+          this.wanted = output;
+          this.fetch();
+          break;
+        case 'log':
+          step.log(output.line);
+          break;
+      }
+    }
+  }
+
+  /** Asks for a proposal that a new view has chosen, each time another validator of those that have it. */
+  private fetch(): void {
+    const { wanted } = this;
+    if (wanted === undefined || wanted.from.length === 0) return;
+    const { requests, step } = this.modules;
+    const validator = wanted.from[this.fetches % wanted.from.length]!;
+    const effect = requests.askPeer({ chain: this.options.chain, validator }, { kind: 'proposal', height: wanted.height as never });
+    if (effect === undefined) return;
+    this.fetches++;
+    step.push(effect);
+  }
+
+  /** Answers a request for a proposal: header and body, or nothing. */
+  fetched(items: readonly Uint8Array[] | undefined): Verdict {
+    const [header, body] = items ?? [];
+    if (header === undefined || body === undefined) return ignore('proposal-absent');
+    this.wanted = undefined;
+    try {
+      this.perform(this.modules.consensus.supply({ header: header.slice(), body: body.slice() }));
+    } catch (error) {
+      if (error instanceof DecodeError) return reject(error.code);
+      throw error;
+    }
+    return ACCEPT;
+  }
+
+  /**
+   * To be called at the end of each step. `dueAtMs`: since when there has been something to agree on, or when there will be; `undefined` = there is nothing.
+   */
+  watch(dueAtMs: number | undefined): void {
+    const { consensus, step } = this.modules;
+    const deadlineMs = this.patience.deadline(step.nowMs, dueAtMs, consensus.progress);
+    this.watchStall(dueAtMs);
+    if (deadlineMs === undefined) return;
+    this.armRetransmit(Math.max(0, -this.patience.quietMs(step.nowMs)));
+    if (!consensus.patient) return;
+    if (this.viewTimerAtMs !== undefined && this.viewTimerAtMs <= deadlineMs) return;
+    this.viewTimerAtMs = deadlineMs;
+    step.push({ kind: 'set-timer', timer: 'view', delayMs: Math.max(1, deadlineMs - step.nowMs) });
+  }
+
+  private armRetransmit(notBeforeMs: number): void {
+    if (this.retransmitArmed) return;
+    this.retransmitArmed = true;
+    this.modules.step.push({ kind: 'set-timer', timer: 'retransmit', delayMs: notBeforeMs + RETRANSMIT_MS });
+  }
+
+  /** The timer `view` has fired: it is only ever set too early, never too late. */
+  viewTimer(dueAtMs: number | undefined): void {
+    const { consensus, step } = this.modules;
+    this.viewTimerAtMs = undefined;
+    const deadlineMs = this.patience.deadline(step.nowMs, dueAtMs, consensus.progress);
+    if (deadlineMs === undefined || deadlineMs > step.nowMs || !consensus.patient) return;
+    this.patience.lost(step.nowMs);
+    this.perform(consensus.suspect());
+  }
+
+  /** The timer `retransmit` has fired. */
+  retransmitTimer(dueAtMs: number | undefined): void {
+    const { consensus, step } = this.modules;
+    this.retransmitArmed = false;
+    const deadlineMs = this.patience.deadline(step.nowMs, dueAtMs, consensus.progress);
+    if (deadlineMs === undefined || this.patience.quietMs(step.nowMs) < RETRANSMIT_MS) return;
+    this.perform(consensus.retransmit());
+    this.fetch();
+    this.host.stuck();
+  }
+
+  /** Says once, in the log, that agreement stands and what it waits for, and once that it goes on (never a hang without a diagnosis). */
+  private watchStall(dueAtMs: number | undefined): void {
+    const { consensus, step } = this.modules;
+    const news = this.patience.stall(step.nowMs, dueAtMs);
+    if (news === undefined) return;
+    const { view, leader, voted, quorum, active } = consensus.status;
+    const { chain } = this.options;
+    if (news === 'stalled') {
+      const waiting = active ? 'votes' : 'view-change';
+      const fields = { chain, view, leader, waiting, voted: voted.join(','), heard: voted.length, quorum };
+      step.log({ level: 'warn', event: 'consensus.stalled', fields });
+    } else step.log({ level: 'info', event: 'consensus.resumed', fields: { chain, view } });
+  }
+}
