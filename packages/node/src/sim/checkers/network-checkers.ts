@@ -57,7 +57,7 @@ export class NetworkCheckers {
     const own = record.kind === 'shard-block' || node.chain === BEACON;
     const key = own ? `${node.chain}/${height}` : `${nodeLabel(node)}/${height}`;
     const before = this.stored.get(key);
-    const mine = `${nodeLabel(node)}#${height}`;
+    const mine = `${nodeLabel(node)}/${record.kind}/${height}`;
     // A validator that stores a height again is judged again, and found.
     if (this.stored.has(mine)) return false;
     this.stored.set(mine, hash);
