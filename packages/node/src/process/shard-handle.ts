@@ -1,4 +1,4 @@
-import { type Address, invariant, ShardlabError } from '@shardlab/crosslink';
+import { type Address, equalBytes, invariant, ShardlabError } from '@shardlab/crosslink';
 import type { Done } from '../ports.ts';
 import type { AccountProof, ShardHandle } from '../rpc/node-handle.ts';
 import type { ShardNode } from '../runtime/assemble.ts';
@@ -48,7 +48,7 @@ export class ReplicaHandle implements ShardHandle {
   answer(): void {
     const { replica, executor, state } = this.node;
     const { header, hash, certificate } = replica.head;
-    if (executor.head.header.height !== header.height || this.waiting.length === 0) return;
+    if (!equalBytes(executor.head.hash, hash) || this.waiting.length === 0) return;
     const { waiting } = this;
     this.waiting = [];
     for (const { address, done } of waiting) {

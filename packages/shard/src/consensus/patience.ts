@@ -1,5 +1,5 @@
 /** A timeout doubles with each view that came to nothing, so often at most. */
-const DOUBLINGS_MAX = 5;
+const DOUBLINGS_MAX = 4;
 /** A leader gets this many times what a block has taken lately. */
 const LATENCY_FACTOR = 4;
 /** Weight of the newest block in that average: one in so many. */
@@ -7,8 +7,9 @@ const SMOOTHING = 8;
 /** Without progress for this many timeouts, and 5 seconds at least, agreement counts as stalled. */
 const STALL_TIMEOUTS = 4;
 const STALL_MS = 5_000;
-/** Longest timeout of a view that has not failed yet. */
-const TIMEOUT_MAX_MS = 10_000;
+/** Longest timeout of a first view, and of any: whoever comes back is not kept waiting for longer. */
+const CALM_MAX_MS = 10_000;
+const TIMEOUT_MAX_MS = 30_000;
 
 /**
  * How long a leader is trusted (PBFT, OSDI 1999, section 4.5.2): time counts only while there is something to agree on, from the last progress on; it doubles with each
@@ -31,8 +32,8 @@ export class Patience {
   }
 
   private get timeoutMs(): number {
-    const calm = Math.max(this.leastMs, Math.min(TIMEOUT_MAX_MS, LATENCY_FACTOR * this.latencyMs));
-    return calm * 2 ** Math.min(this.failures, DOUBLINGS_MAX);
+    const calm = Math.max(this.leastMs, Math.min(CALM_MAX_MS, LATENCY_FACTOR * this.latencyMs));
+    return Math.round(Math.min(TIMEOUT_MAX_MS, calm * 2 ** Math.min(this.failures, DOUBLINGS_MAX)));
   }
 
   /** When the leader will be suspected; `undefined` while nothing is due. */
