@@ -1,14 +1,37 @@
 import { InvariantError } from '../errors.ts';
 
+/** Room that finished writers leave to the next: clearing fresh memory for each small message costs more than writing it. */
+interface Scratch {
+  readonly buffer: Uint8Array;
+  readonly view: DataView;
+}
+
+const SCRATCH_BYTES = 4096;
+/** Writers are nested a few levels deep. */
+const SCRATCH_MAX = 8;
+const free: Scratch[] = [];
+/** What a finished writer writes numbers into: a range error. */
+const NOTHING = new DataView(new ArrayBuffer(0));
+
+function scratch(): Scratch {
+  const known = free.pop();
+  if (known !== undefined) return known;
+  const buffer = new Uint8Array(SCRATCH_BYTES);
+  return { buffer, view: new DataView(buffer.buffer) };
+}
+
 /** Writes canonical big-endian binary into a buffer that grows. One instance per message; {@link finish} hands the bytes over. */
 export class Writer {
   private buffer: Uint8Array;
   private view: DataView;
+  /** Shared room while the message fits into it; undefined once it has room of its own. */
+  private shared: Scratch | undefined;
   private at = 0;
 
   constructor(capacityBytes = 256) {
-    this.buffer = new Uint8Array(capacityBytes);
-    this.view = new DataView(this.buffer.buffer);
+    this.shared = capacityBytes <= SCRATCH_BYTES ? scratch() : undefined;
+    this.buffer = this.shared?.buffer ?? new Uint8Array(capacityBytes);
+    this.view = this.shared?.view ?? new DataView(this.buffer.buffer);
   }
 
   /** Bytes written so far. */
@@ -22,6 +45,7 @@ export class Writer {
     if (end > this.buffer.length) {
       const grown = new Uint8Array(Math.max(end, this.buffer.length * 2));
       grown.set(this.buffer);
+      this.giveBack();
       this.buffer = grown;
       this.view = new DataView(grown.buffer);
     }
@@ -109,9 +133,20 @@ export class Writer {
     return this;
   }
 
-  /** The bytes written, as a view of the internal buffer: the writer must not be used afterwards. */
+  /** The bytes written: the writer must not be used afterwards. */
   finish(): Uint8Array {
-    return this.buffer.subarray(0, this.at);
+    if (this.shared === undefined) return this.buffer.subarray(0, this.at);
+    const bytes = this.buffer.slice(0, this.at);
+    this.giveBack();
+    // A second use would write into another writer's message.
+    this.buffer = bytes;
+    this.view = NOTHING;
+    return bytes;
+  }
+
+  private giveBack(): void {
+    if (this.shared !== undefined && free.length < SCRATCH_MAX) free.push(this.shared);
+    this.shared = undefined;
   }
 
   private range(value: number, max: number): void {

@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto';
 import { type Hash32, hash32, invariant } from '@shardlab/crosslink';
 
 const BUFFER_BYTES = 16_384;
+/** Texts whose bytes are remembered. */
+const TEXTS_MAX = 1_024;
 
 /**
  * A running SHA-256 over everything that a simulation did, so that two runs of one seed can be compared: equal digests after every event mean
@@ -15,6 +17,8 @@ export class TraceHash {
   private readonly buffer = new Uint8Array(BUFFER_BYTES);
   private readonly view = new DataView(this.buffer.buffer);
   private readonly encoder = new TextEncoder();
+  /** Names come back again and again. */
+  private readonly texts = new Map<string, Uint8Array>();
   private at = 0;
 
   /** Folds a safe integer of at least 0. */
@@ -41,7 +45,12 @@ export class TraceHash {
 
   /** Folds UTF-8 text as {@link bytes}: names of effects, topics. */
   text(text: string): this {
-    return this.bytes(this.encoder.encode(text));
+    let bytes = this.texts.get(text);
+    if (bytes === undefined) {
+      bytes = this.encoder.encode(text);
+      if (this.texts.size < TEXTS_MAX) this.texts.set(text, bytes);
+    }
+    return this.bytes(bytes);
   }
 
   /** SHA-256 of all that was folded so far, 32 bytes; folding can go on. */
