@@ -154,6 +154,7 @@ export class BeaconReplica implements Core {
     switch (input.kind) {
       case 'start':
         if (this.size > 1) this.askBlocks();
+        this.agreement.start();
         return this.context.push({ kind: 'set-timer', timer: 'follow', delayMs: this.options.genesis.parameters.heartbeatMs });
       case 'timer':
         return this.timer(input.timer);

@@ -59,6 +59,11 @@ export class Agreement {
     this.patience = new Patience(TIMEOUT_INTERVALS * options.blockIntervalMs);
   }
 
+  /** After a start: says again what was said before, and has what was voted for executed again. */
+  start(): void {
+    if (this.options.size > 1) this.perform(this.modules.consensus.retransmit());
+  }
+
   /** A message of the committee. Malformed bytes are the sender's fault. */
   take(data: Uint8Array): Verdict {
     try {

@@ -130,6 +130,7 @@ export class Production {
   /** Tells of the last block again, in case that nobody heard of it before a crash. */
   start(): void {
     announce(this.modules.step, this.finalHead);
+    this.agreement.start();
     this.work();
   }
 
