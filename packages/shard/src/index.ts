@@ -4,6 +4,13 @@ export { type EpochIssuer, EpochVotes } from './beacon/epoch-votes.ts';
 export { BeaconFollower, type BeaconTip } from './beacon/follower.ts';
 export { COMMITTEE_SIZES, type PbftModules, type PbftOptions } from './consensus/pbft/committee.ts';
 export { type PbftStart } from './consensus/pbft/memory.ts';
+export {
+  type ConsensusMessage,
+  decodeMessage as decodeConsensusMessage,
+  encodeMessage as encodeConsensusMessage,
+  type ProposalMessage,
+  type VoteMessage,
+} from './consensus/pbft/messages.ts';
 export { Pbft } from './consensus/pbft/pbft.ts';
 export {
   type AgreedHead,

@@ -12,11 +12,12 @@ import { logsCommand } from './logs.ts';
 import { nodeCommand } from './node.ts';
 import { sendCommand } from './send.ts';
 import { statusCommand } from './status.ts';
+import { simCommand } from './sim.ts';
 import { traceCommand } from './trace.ts';
 import { upCommand } from './up.ts';
 
 /** The commands in the order in which the help lists them. */
-const COMMANDS = [demoCommand, upCommand, loadCommand, statusCommand, sendCommand, killCommand, traceCommand, logsCommand, auditCommand, downCommand];
+const COMMANDS = [demoCommand, upCommand, loadCommand, statusCommand, sendCommand, killCommand, traceCommand, logsCommand, auditCommand, downCommand, simCommand];
 
 function version(): string {
   const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };

@@ -43,6 +43,8 @@ export interface SimClusterHooks {
    */
   readonly stored?: (node: NodeName, record: PersistRecord) => void;
   readonly log?: RuntimeLog;
+  /** A node can not go on; it is down when this is called. Without it, that ends the run: nothing of the sort is expected. */
+  readonly failed?: (node: NodeName, error: Error) => void;
 }
 
 const SILENT: RuntimeLog = { transactions: false, line: () => undefined, transactionEvents: () => undefined };
@@ -121,16 +123,15 @@ export class SimCluster {
       this.tellSurvivors(name);
       if (result.value === undefined) {
         const { block, entries } = shardGenesis(this.crypto, genesis, shard);
-        sim.storage.commit(genesisBatch(block, entries), () => this.startShardFrom(name, sim));
+        sim.storage.commit(genesisBatch(block, entries), (stored) => {
+          if (stored.ok) this.startShard(name, sim);
+          else this.failed(name, stored.error);
+        });
       } else {
         const options = { genesis, genesisHash: this.genesisHash, shard, validator: name.validator, secretKey: secretKey(name) };
         this.runShard(name, sim, assembleShard(options, this.crypto, result.value));
       }
     });
-  }
-
-  private startShardFrom(name: NodeName, sim: SimNode): void {
-    this.startShard(name, sim);
   }
 
   private runShard(name: NodeName, sim: SimNode, node: ShardNode): void {
@@ -242,6 +243,11 @@ export class SimCluster {
   }
 
   private failed(name: NodeName, error: Error): void {
+    if (this.hooks.failed !== undefined) {
+      this.kill(name);
+      this.hooks.failed(name, error);
+      return;
+    }
     throw new Error(`${nodeLabel(name)} failed: ${error.message}`, { cause: error });
   }
 }

@@ -8,13 +8,15 @@ import { SortedMap, type SortedView } from './sorted-map.ts';
 /** Longest key in bytes, as in the process driver; the key space's are below a tenth of it. */
 const KEY_BYTES_MAX = 1024;
 
-/** What a crash does to the disk. Torn writes will be asked for here as well. */
+/** What goes wrong with a disk. */
 export interface DiskFaults {
   /**
    * How many of the `pending` batches that were not synced yet are on the disk after the crash: 0 to `pending`, the oldest ones, each whole.
    * A disk may well have written what it had not confirmed.
    */
   survivors(pending: number): number;
+  /** Whether there is no room for one more write; never, if this is left out. */
+  isFull?(): boolean;
 }
 
 /** Whatever was not synced is lost. */
@@ -92,6 +94,11 @@ export class SimDisk {
   /** All that is synced, until the next event: for reads, and for checkers that look from outside. */
   live(): SortedView {
     return this.synced.live();
+  }
+
+  /** Whether a write would fail for want of room. */
+  get full(): boolean {
+    return this.faults.isFull?.() ?? false;
   }
 
   /** Keys that are synced. */

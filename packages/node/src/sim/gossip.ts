@@ -45,13 +45,20 @@ export class Gossip {
     const sent = data.slice();
     for (const to of this.medium.stations()) {
       if (to === from || !to.judges.has(topic)) continue;
-      const outcome = this.medium.transmit(from, to, { kind: 'gossip', topic, sizeBytes: sent.length }, (copy) => {
-        this.arrive(from, to, topic, id, sent, copy);
-      });
-      if (outcome === 'sent') counters.gossipSent++;
-      else if (outcome === 'lost') counters.gossipLost++;
-      else counters.gossipOverload++;
+      const lies = this.medium.tampered(from, to, topic, sent);
+      if (lies === undefined) this.send(from, to, topic, id, sent);
+      else for (const lie of lies) if (to.judges.has(lie.topic)) this.send(from, to, lie.topic, hash('sha256', lie.data, 'base64'), lie.data);
     }
+  }
+
+  private send(from: Station, to: Station, topic: string, id: string, data: Uint8Array): void {
+    const { counters } = this.medium;
+    const outcome = this.medium.transmit(from, to, { kind: 'gossip', topic, sizeBytes: data.length }, (copy) => {
+      this.arrive(from, to, topic, id, data, copy);
+    });
+    if (outcome === 'sent') counters.gossipSent++;
+    else if (outcome === 'lost') counters.gossipLost++;
+    else counters.gossipOverload++;
   }
 
   private arrive(from: Station, to: Station, topic: string, id: string, data: Uint8Array, copy: number): void {

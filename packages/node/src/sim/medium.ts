@@ -3,7 +3,7 @@ import { invariant, type Prng } from '@shardlab/crosslink';
 import { nodeLabel } from '../network/names.ts';
 import type { NodeName } from '../ports.ts';
 import { drawLatencyUs, type LatencyModel } from './latency.ts';
-import type { MessageInfo, NetworkFaults } from './network-faults.ts';
+import type { GossipMessage, MessageInfo, NetworkFaults } from './network-faults.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { Station } from './station.ts';
 
@@ -113,6 +113,11 @@ export class Medium {
     const nowUs = this.scheduler.nowUs();
     if (from.banned(to.sender.peer, nowUs) || to.banned(from.sender.peer, nowUs)) return false;
     return this.faults.linked(from.name, to.name);
+  }
+
+  /** See `NetworkFaults.tamper`. */
+  tampered(from: Station, to: Station, topic: string, data: Uint8Array): readonly GossipMessage[] | undefined {
+    return this.faults.tamper?.(from.name, to.name, topic, data);
   }
 
   /** A seeded latency, for what a node learns without a message: that nobody is there. */

@@ -20,6 +20,14 @@ export interface NetworkFaults {
    * duplicate, a large one a message that others overtake. Duplicates of gossip get past the receiver's cache of seen messages, as after its restart.
    */
   copies(message: MessageInfo): readonly number[];
+  /** What `to` gets instead of what `from` gossips, each a message of its own: what lies is a node, not a wire. Undefined = the very message. */
+  tamper?(from: NodeName, to: NodeName, topic: string, data: Uint8Array): readonly GossipMessage[] | undefined;
+}
+
+/** One message of gossip. */
+export interface GossipMessage {
+  readonly topic: string;
+  readonly data: Uint8Array;
 }
 
 const ONE_COPY: readonly number[] = [0];

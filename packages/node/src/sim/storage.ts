@@ -69,6 +69,9 @@ export class SimStorage implements Storage {
     if (this.failure === undefined && (this.disk.queued >= this.limits.commitsMax || this.disk.queuedBytes > this.limits.commitBytesMax)) {
       this.failure = new ShardlabError('storage/overload', `${this.disk.queued} commits wait for the disk already`);
     }
+    if (this.failure === undefined && this.disk.full) {
+      this.failure = new ShardlabError('storage/full', 'there is no room on the disk: make some, then start this node again');
+    }
     if (this.failure !== undefined) return this.fail(done, this.failure);
     this.commits++;
     this.disk.write(batch, () => {

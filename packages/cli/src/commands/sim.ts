@@ -1,0 +1,214 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { Option } from 'commander';
+import type { Command } from 'commander';
+import type { Plan, SeedResult, SwarmOptions, SwarmSummary, SwarmTally } from '@shardlab/node/sim';
+import { EXIT_BAD, EXIT_GOOD, usageError } from '../output/cli-error.ts';
+import { writeJsonLine, writeLines } from '../output/output.ts';
+import { tableLines } from '../output/table.ts';
+import { commitOf } from '../sim/commit.ts';
+import { ResumeFile } from '../sim/resume-file.ts';
+import type { Cli, CommonOptions } from './cli.ts';
+import { decimal, text, wholeNumber } from './values.ts';
+
+interface SimOptions extends CommonOptions {
+  readonly seed?: string;
+  readonly seeds?: string;
+  readonly shards: number;
+  readonly validators: number;
+  readonly txs: number;
+  readonly crossShard: number;
+  readonly faults: string;
+  readonly latency: string;
+  readonly workers: number;
+  readonly shrink?: true;
+  readonly traceOut?: string;
+  readonly resume?: string;
+  readonly plan?: string;
+}
+
+type Sim = typeof import('@shardlab/node/sim');
+
+/** `shardlab sim`: exit code 1 when a seed fails. */
+export function simCommand(cli: Cli): Command {
+  return cli
+    .command('sim', 'run whole networks in virtual time, seed by seed, under faults and checkers')
+    .addOption(new Option('--seed <seed>', 'one seed').argParser(text('a seed')).conflicts('seeds'))
+    .addOption(new Option('--seeds <range>', 'a range of seeds, such as 1..100').argParser(text('a range of seeds, such as 1..100')))
+    .addOption(new Option('--shards <number>', '1 to 256').default(3).argParser(wholeNumber(1, 256)))
+    .addOption(new Option('--validators <number>', 'of each committee, the beacon\'s too: 1, 4, 7 or 10').default(4).argParser(wholeNumber(1, 1_000)))
+    .addOption(new Option('--txs <number>', 'transfers that a client sends while things go wrong').default(500).argParser(wholeNumber(0, 1_000_000)))
+    .addOption(new Option('--cross-shard <share>', 'of the transfers, 0 to 1').default(0.2).argParser(decimal(0, 1, true)))
+    .addOption(new Option('--faults <list>', 'kinds, separated by commas; all, or none').default('all').argParser(text('all, none, or kinds of faults')))
+    .addOption(new Option('--latency <model>', 'lan, constant:20, normal:50,15 or wan').default('lan').argParser(text('a latency model')))
+    .addOption(new Option('--workers <number>', 'threads').default(Math.min(64, availableParallelism())).argParser(wholeNumber(1, 64)))
+    .addOption(new Option('--shrink', 'reduce the fault schedule of the first failure to a minimal one, and write it beside you'))
+    .addOption(new Option('--plan <file>', 'play a fault schedule that --shrink has written').argParser(text('a file')))
+    .addOption(new Option('--trace-out <file>', 'write the run of one seed as a Chrome trace, for ui.perfetto.dev').argParser(text('a file')))
+    .addOption(new Option('--resume <file>', 'keep results there, and go on with what is missing').argParser(text('a file')))
+    .action(cli.run<SimOptions>((options) => new SimRun(cli, options).run()));
+}
+
+/** One run of the command. */
+class SimRun {
+  private readonly cli: Cli;
+  private readonly options: SimOptions;
+
+  constructor(cli: Cli, options: SimOptions) {
+    this.cli = cli;
+    this.options = options;
+  }
+
+  async run(): Promise<number> {
+    const sim = await import('@shardlab/node/sim');
+    const swarm = this.checked(sim);
+    if (this.options.plan !== undefined) return this.playPlan(sim, swarm, this.options.plan);
+    const range = this.options.seed ?? this.options.seeds;
+    if (range === undefined) throw usageError('cli/seeds', 'name what to run: --seed 7, or --seeds 1..100');
+    const { first, last } = sim.parseSeeds(range);
+    if (this.options.traceOut !== undefined) {
+      if (first !== last) throw usageError('cli/seeds', '--trace-out writes the run of one seed: give --seed');
+      return this.traced(sim, swarm, first, this.options.traceOut);
+    }
+    return this.range(sim, swarm, first, last);
+  }
+
+  /** The options that make the network, judged before anything is started. */
+  private checked(sim: Sim): SwarmOptions {
+    const { shards, validators, txs, crossShard, faults, latency } = this.options;
+    const swarm = { shards, validators, txs, crossShard, faults: sim.parseFaults(faults), latency };
+    sim.checkSizes(swarm);
+    sim.latencyOf(latency);
+    return swarm;
+  }
+
+  private async range(sim: Sim, swarm: SwarmOptions, first: number, last: number): Promise<number> {
+    const { stdout } = this.cli.context;
+    const progress = this.cli.progress(this.options);
+    const tally = new sim.SwarmTally();
+    const file = this.options.resume === undefined ? undefined : new ResumeFile(this.cli.file(this.options.resume), swarm);
+    const before = file?.open();
+    const known = new Set<number>();
+    for (const result of before?.results ?? []) {
+      if (known.has(result.seed) || result.seed < first || result.seed > last) continue;
+      known.add(result.seed);
+      tally.add({ found: [], events: 0, digest: '', ...result });
+    }
+    const failures: SeedResult[] = [];
+    const total = last - first + 1;
+    const beganMs = performance.now();
+    let done = known.size;
+    await this.cli.context.interruptible(async (signal) => {
+      await sim.runSwarm({
+        options: swarm,
+        seeds: missing(first, last, known),
+        workers: Math.min(this.options.workers, total),
+        signal,
+        onResult: (result) => {
+          done++;
+          tally.add(result);
+          file?.add(result);
+          if (!result.ok) {
+            failures.push(result);
+            progress.clear();
+            if (this.options.json !== true) writeLines(stdout, this.failureLines(result));
+          }
+          const perSecond = (done - known.size) / ((performance.now() - beganMs) / 1_000);
+          progress.update(`${done} of ${total} seeds, ${failures.length} failed, ${perSecond.toFixed(1)} seeds a second, ${Math.ceil((total - done) / perSecond)} s left`);
+        },
+      });
+    });
+    progress.clear();
+    const wallMs = performance.now() - beganMs;
+    file?.end(Math.round(wallMs));
+    if (this.options.shrink === true && failures[0] !== undefined) await this.shrink(sim, swarm, failures[0].seed);
+    return this.report(tally, wallMs + (before?.wallMs ?? 0), { first, last });
+  }
+
+  private failureLines({ seed, found, virtualMs }: SeedResult): string[] {
+    const { bad, dim } = this.cli.context.stdout.style;
+    return [
+      `${bad('FAILED')} seed ${seed} at commit ${commitOf(import.meta.dirname)}, ${virtualMs} virtual ms`,
+      ...found.slice(0, 8).map((line) => `  ${line}`),
+      `  ${dim('again:')} ${this.again(`--seed ${seed}`)}`,
+    ];
+  }
+
+  /** The one command that does it again. */
+  private again(what: string): string {
+    const { shards, validators, txs, crossShard, faults, latency } = this.options;
+    return `npx shardlab sim ${what} --shards ${shards} --validators ${validators} --txs ${txs} --cross-shard ${crossShard} --faults ${faults} --latency ${latency}`;
+  }
+
+  private report(tally: SwarmTally, wallMs: number, range: { readonly first: number; readonly last: number } | undefined): number {
+    const { stdout } = this.cli.context;
+    const summary = tally.summary(wallMs);
+    const commit = commitOf(import.meta.dirname);
+    if (this.options.json === true) writeJsonLine(stdout, { ...summary, ...(range === undefined ? {} : { seeds: `${range.first}..${range.last}` }), commit });
+    else writeLines(stdout, summaryLines(summary, stdout.style));
+    return summary.ok ? EXIT_GOOD : EXIT_BAD;
+  }
+
+  private async traced(sim: Sim, swarm: SwarmOptions, seed: number, file: string): Promise<number> {
+    const runner = new sim.SeedRunner(swarm);
+    const trace = new sim.ChromeTrace();
+    const beganMs = performance.now();
+    const result = await runner.play(await runner.plan(seed), trace);
+    writeFileSync(this.cli.file(file), trace.toJson());
+    return this.one(sim, result, performance.now() - beganMs, `trace written to ${file}: open it at ui.perfetto.dev`);
+  }
+
+  private async playPlan(sim: Sim, swarm: SwarmOptions, file: string): Promise<number> {
+    const path = this.cli.file(file);
+    if (!existsSync(path)) throw usageError('cli/plan', `no plan at ${path}: give a file that "shardlab sim --shrink" has written`);
+    let plan: Plan;
+    try {
+      plan = JSON.parse(readFileSync(path, 'utf8')) as Plan;
+    } catch {
+      throw usageError('cli/plan', `${path} is no plan: give a file that "shardlab sim --shrink" has written`);
+    }
+    if (!Array.isArray(plan.events) || !Array.isArray(plan.transfers) || !Number.isSafeInteger(plan.seed)) {
+      throw usageError('cli/plan', `${path} is no plan: give a file that "shardlab sim --shrink" has written`);
+    }
+    const beganMs = performance.now();
+    return this.one(sim, await new sim.SeedRunner(swarm).play(plan), performance.now() - beganMs, `${plan.events.length} fault events`);
+  }
+
+  private one(sim: Sim, result: SeedResult, wallMs: number, note: string): number {
+    const { stdout } = this.cli.context;
+    const tally = new sim.SwarmTally();
+    tally.add(result);
+    if (this.options.json !== true) writeLines(stdout, [...(result.ok ? [] : this.failureLines(result)), note]);
+    return this.report(tally, wallMs, undefined);
+  }
+
+  private async shrink(sim: Sim, swarm: SwarmOptions, seed: number): Promise<void> {
+    const progress = this.cli.progress(this.options);
+    const runner = new sim.SeedRunner(swarm);
+    const fails = async (plan: Plan): Promise<boolean> => !(await runner.play(plan)).ok;
+    const { plan, runs, minimal } = await sim.shrink(await runner.plan(seed), fails, (events, run) => progress.update(`shrinking: run ${run}, ${events} fault events`));
+    progress.clear();
+    const file = `shardlab-sim-${seed}.json`;
+    writeFileSync(this.cli.file(file), `${JSON.stringify(plan, null, 1)}\n`);
+    if (this.options.json === true) return;
+    const rest = plan.events.map((event) => `  ${event.atMs} ms  ${event.kind}  ${event.nodes.join(' ')}`);
+    const kind = minimal ? 'every one of them is needed' : 'the runs were used up';
+    writeLines(this.cli.context.stdout, [`${plan.events.length} fault events left after ${runs} runs (${kind}):`, ...rest, `  again: ${this.again(`--plan ${file}`)}`]);
+  }
+}
+
+function* missing(first: number, last: number, known: ReadonlySet<number>): Generator<number> {
+  for (let seed = first; seed <= last; seed++) if (!known.has(seed)) yield seed;
+}
+
+function summaryLines(summary: SwarmSummary, style: { bold(text: string): string; good(text: string): string; bad(text: string): string }): string[] {
+  const { seedsRun, failed, committed, crossShard, aborted, virtualSeconds, wallSeconds, realSignatures } = summary;
+  const verdict = summary.ok ? style.good('every seed passed') : style.bad(`${failed.length} failed: ${failed.slice(0, 20).join(' ')}`);
+  const faults = Object.entries(summary.faults).map(([kind, count]) => [kind, count.toLocaleString('en-US')]);
+  const table = faults.length === 0 ? [] : tableLines([{ title: 'fault' }, { title: 'struck', align: 'right' }], faults, style.bold);
+  return [
+    ...table,
+    `${seedsRun} seeds (${realSignatures} with real signatures, the others with keyed hashes): ${verdict}`,
+    `${committed.toLocaleString('en-US')} committed (${crossShard.toLocaleString('en-US')} cross-shard), ${aborted.toLocaleString('en-US')} aborted; ${virtualSeconds} virtual seconds in ${wallSeconds} s`,
+  ];
+}
