@@ -1,9 +1,9 @@
 import { BEACON, bytesKey, encodeBlock, equalBytes, type Genesis, genesisHash, type Hash32, invariant, type ShardId } from '@shardlab/crosslink';
-import type { BeaconReplica, Effect, PersistRecord, Snapshot, SubmitResult } from '@shardlab/shard';
+import type { AdmissionPolicy, BeaconReplica, Effect, PersistRecord, Snapshot, SubmitResult } from '@shardlab/shard';
 import type { NodeCrypto } from '../crypto/types.ts';
 import { nodeLabel } from '../network/names.ts';
 import type { NodeName, StorageEntry } from '../ports.ts';
-import { InlineRecovery } from '../recovery/inline-recovery.ts';
+import { InlineRecovery, rememberedRecovery, type RecoverRecords } from '../recovery/inline-recovery.ts';
 import { assembleBeacon, assembleShard, BEACON_TOPICS, inlineExecutor, shardGenesis, type ShardNode, shardTopics } from '../runtime/assemble.ts';
 import { NodeRuntime, type RuntimeLog } from '../runtime/node-runtime.ts';
 import { serveFrom } from '../runtime/serve.ts';
@@ -59,6 +59,8 @@ export class SimCluster {
   private readonly options: SimClusterOptions;
   private readonly crypto: NodeCrypto;
   private readonly hooks: SimClusterHooks;
+  private readonly policy: AdmissionPolicy;
+  private readonly recoverRecords: RecoverRecords;
   private readonly nodes = new Map<string, SimClusterNode>();
   /** Records on their way to a node's disk, in order. */
   private readonly unconfirmed = new Map<string, PersistRecord[]>();
@@ -69,6 +71,8 @@ export class SimCluster {
     this.crypto = modules.crypto;
     this.hooks = hooks;
     this.genesisHash = genesisHash(this.crypto, options.genesis);
+    this.policy = { chainId: options.genesis.chainId, allowUnprotected: false };
+    this.recoverRecords = rememberedRecovery(this.crypto, this.policy);
   }
 
   /** Names of all nodes, the beacon's first. */
@@ -171,9 +175,8 @@ export class SimCluster {
     parts: { readonly topics: readonly string[]; readonly serve: ReturnType<typeof serveFrom>; readonly execute: ReturnType<typeof inlineExecutor> },
   ): NodeRuntime {
     const { crypto, hooks } = this;
-    const policy = { chainId: this.options.genesis.chainId, allowUnprotected: false };
     const defer = (task: () => void): void => void sim.incarnation.schedule(0, task);
-    const recovery = new InlineRecovery({ policy, library: 'inline' }, { primitives: crypto, defer });
+    const recovery = new InlineRecovery({ policy: this.policy, library: 'inline' }, { primitives: crypto, defer, recoverBatch: this.recoverRecords });
     void recovery.start();
     const role = name.chain === BEACON ? 'beacon' : 'shard';
     return new NodeRuntime(

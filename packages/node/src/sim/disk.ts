@@ -138,8 +138,10 @@ export class SimDisk {
     const copied = copyBatch(batch, confirm);
     const { trace } = this.scheduler;
     trace.text('disk').text(this.name).integer(batch.puts.length).integer(batch.deletes.length);
-    for (const put of batch.puts) trace.bytes(put.key).bytes(put.value);
-    for (const key of batch.deletes) trace.bytes(key);
+    if (trace.enabled) {
+      for (const put of batch.puts) trace.bytes(put.key).bytes(put.value);
+      for (const key of batch.deletes) trace.bytes(key);
+    }
     this.pending.push(copied);
     this.pendingBytes += copied.bytes;
     if (this.pending.length === 1) this.syncNext(holder);

@@ -4,6 +4,7 @@ import type { TraceHash } from './trace-hash.ts';
 
 /** Folds one effect of one node with all that it carries, so that two runs with equal digests did the same, not only as much. */
 export function foldEffect(trace: TraceHash, node: string, effect: Effect): void {
+  if (!trace.enabled) return;
   trace.text(node).text(effect.kind);
   switch (effect.kind) {
     case 'recover-senders':

@@ -31,6 +31,8 @@ export interface SimWorldOptions {
   readonly startMs?: number;
   readonly latency?: LatencyModel;
   readonly diskLatency?: DiskLatency;
+  /** Whether all that is done is hashed, so that runs can be compared; true by default. */
+  readonly traced?: boolean;
 }
 
 /** Who decides what goes wrong; nothing does, by default. */
@@ -59,7 +61,7 @@ export class SimWorld {
     this.options = options;
     this.faults = faults;
     this.prng = new Prng(options.seed);
-    const trace = new TraceHash().integer(this.prng.u32());
+    const trace = new TraceHash(options.traced ?? true).integer(this.prng.u32());
     this.scheduler = new Scheduler(options.startMs === undefined ? {} : { startMs: options.startMs }, { trace });
     this.network = new SimNetwork(options.latency === undefined ? {} : { latency: options.latency }, {
       scheduler: this.scheduler,

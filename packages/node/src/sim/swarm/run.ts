@@ -32,6 +32,8 @@ export interface RunWatch {
   readonly effect?: (name: NodeName, effect: Effect, atUs: number) => void;
   readonly stored?: (name: NodeName, record: PersistRecord, atUs: number) => void;
   readonly fault?: (event: FaultEvent, atUs: number) => void;
+  /** Whether the result's digest is wanted. */
+  readonly traced?: boolean;
 }
 
 /** What one seed came to. */
@@ -48,7 +50,7 @@ export interface SeedResult {
   readonly aborted: number;
   readonly virtualMs: number;
   readonly events: number;
-  /** SHA-256 of all that was done, in hex: equal for equal runs. */
+  /** SHA-256 of all that was done, in hex, where the run was traced: equal for equal runs. */
   readonly digest: string;
 }
 
@@ -85,7 +87,7 @@ export class SeedRun {
     const byzantine = new Byzantine(plan, lies, BYZANTINE_FAULTS);
     const machines = prng.fork();
     this.world = new SimWorld(
-      { seed: plan.seed, latency: latencyOf(options.latency) },
+      { seed: plan.seed, latency: latencyOf(options.latency), traced: watch.traced ?? false },
       {
         network: { linked: (from, to) => weather.linked(from, to), copies: (message) => weather.copies(message), tamper: (...lie) => byzantine.tamper(...lie) },
         clock: (name) => clockFaults(plan, name, { prng: machines.fork(), strikes, nowMs }),
