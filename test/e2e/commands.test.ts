@@ -216,7 +216,8 @@ test('bad input to what does not run yet', async (t) => {
   for (const [args, pattern] of [
     [['up', '--shards', '0'], /--shards.*Give a whole number from 1 to 256/],
     [['up', '--shards', '300'], /--shards.*Give a whole number from 1 to 256/],
-    [['up', '--validators', '4'], /not available yet/],
+    [['up', '--validators', '5'], /--validators must be 3f \+ 1: 1, 4, 7 or 10, not 5\n$/],
+    [['compose', '--beacon-validators', '2'], /--beacon-validators must be 3f \+ 1: 1, 4, 7 or 10, not 2\n$/],
     [['up', '--trace', 'absent.csv'], /absent\.csv: cannot be read: no such file/],
     [['status'], /no cluster in .*: start one with "shardlab up", or name a network by --rpc URL/],
     [['down'], /no cluster in/],

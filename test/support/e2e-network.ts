@@ -49,11 +49,14 @@ export interface StatusNode {
   readonly mempool: { readonly pending: number };
   readonly receiptBatches: { readonly gossip: number; readonly pull: number };
   readonly crossShard: { readonly coordinating: number; readonly participating: number; readonly locksHeld: number };
+  /** Where there are committees. */
+  readonly consensus?: { readonly view: number; readonly active: boolean; readonly leader: number; readonly voted: readonly number[]; readonly quorum: number };
 }
 
 /** The answer of `status --json`. */
 export interface StatusAnswer {
   readonly nodes: readonly StatusNode[];
+  readonly chains: readonly { readonly chain: string; readonly validators: number; readonly quorum: number; readonly answering: number; readonly stands?: string }[];
   readonly beacon: { readonly height: number; readonly epoch: number };
 }
 
@@ -65,6 +68,7 @@ export interface AuditAnswer {
   readonly locks: { readonly held: number; readonly stuck: number };
   readonly sequences: { readonly gaps: number; readonly duplicates: number };
   readonly proofs: { readonly batchesChecked: number; readonly bad: number };
+  readonly validators: { readonly compared: number; readonly forks: number };
 }
 
 /** The last line of `load --json`. */
@@ -90,6 +94,9 @@ interface Latency {
 /** How a network differs from the usual: two shards, 40 accounts. */
 export interface NetworkOptions {
   readonly shards?: number;
+  /** Of each shard. */
+  readonly validators?: number;
+  readonly beaconValidators?: number;
   readonly seed?: number;
   /** Instead of `--accounts`. */
   readonly trace?: string;
@@ -149,10 +156,11 @@ export class TestNetwork {
 
   /** Starts a network, detached, on ports that the system chooses. */
   async up(options: NetworkOptions = {}): Promise<UpAnswer> {
-    const { shards = 2, seed = 1, trace, logLevel, accounts = 40 } = options;
+    const { shards = 2, validators = 1, beaconValidators = validators, seed = 1, trace, logLevel, accounts = 40 } = options;
     const funded = trace === undefined ? ['--accounts', String(accounts)] : ['--trace', trace];
     const level = logLevel === undefined ? [] : ['--log-level', logLevel];
-    this.answer = await this.json<UpAnswer>('up', '--shards', String(shards), '--seed', String(seed), ...funded, ...level, '--base-port', '0', '--detach');
+    const size = ['--shards', String(shards), '--validators', String(validators), '--beacon-validators', String(beaconValidators)];
+    this.answer = await this.json<UpAnswer>('up', ...size, '--seed', String(seed), ...funded, ...level, '--base-port', '0', '--detach');
     return this.answer;
   }
 

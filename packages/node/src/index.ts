@@ -1,5 +1,16 @@
+import type * as Simulator from './sim/swarm/simulator.ts';
 export { createCrypto } from './crypto/create-crypto.ts';
 export { type CryptoNames, type CryptoOptions, type NodeCrypto } from './crypto/types.ts';
+export {
+  assignRegions,
+  formatLatencyModel,
+  LATENCY_SYNTAX,
+  type LatencySpec,
+  parseLatencyModel,
+  parseLatencySpec,
+  type Region,
+  wanLatency,
+} from './network/shim/latency-spec.ts';
 export { type NodeName } from './ports.ts';
 
 /**
@@ -9,4 +20,14 @@ export { type NodeName } from './ports.ts';
 export async function runNode(configFile: string): Promise<void> {
   const { runNode: run } = await import('./process/run-node.ts');
   await run(configFile);
+}
+
+export { type Plan } from './sim/swarm/plan.ts';
+export { type SeedResult } from './sim/swarm/run.ts';
+export { type SwarmOptions } from './sim/swarm/options.ts';
+export { type SwarmSummary, type SwarmTally } from './sim/swarm/swarm.ts';
+
+/** The swarm of simulated networks, loaded at the first use as {@link runNode}'s parts are. */
+export async function loadSimulator(): Promise<typeof Simulator> {
+  return import('./sim/swarm/simulator.ts');
 }

@@ -24,6 +24,7 @@ export const CHECKS = {
   'transaction-lost': 'chain',
   'receipt-place': 'chain',
   'listed-twice': 'chain',
+  fork: 'chain',
   'state-root': 'supply',
   'state-leaf': 'supply',
   'balance-total': 'supply',

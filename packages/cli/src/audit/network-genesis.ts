@@ -75,10 +75,9 @@ function learnNodes(source: Source, status: Record<string, unknown>): void {
   const nodes: unknown = status['nodes'];
   if (!Array.isArray(nodes)) return;
   for (const node of nodes as unknown[]) {
-    const { shard, rpcUrl } = fieldsOf(node, 'shard_status');
-    if (typeof rpcUrl !== 'string' || !URL.canParse(rpcUrl)) continue;
-    if (shard === null) source.addNode(undefined, rpcUrl);
-    else if (typeof shard === 'number') source.addNode(shard, rpcUrl);
+    const { id, shard, rpcUrl: url } = fieldsOf(node, 'shard_status');
+    if (typeof id !== 'string' || typeof url !== 'string' || !URL.canParse(url)) continue;
+    if (shard === null || typeof shard === 'number') source.addNode({ id, shard: shard ?? undefined, url });
   }
 }
 

@@ -29,7 +29,7 @@ function placeOf({ shard, height, hash }: Finding): string {
 export function renderAudit(report: AuditReport, options: RenderOptions = {}): string[] {
   const paint = (good: boolean, text: string): string => (options.colour === true ? `${good ? GREEN : RED}${text}${RESET}` : text);
   const row = (good: boolean, name: string, text: string): string => `  ${paint(good, good ? 'ok ' : 'BAD')} ${name.padEnd(11)} ${text}`;
-  const { supply, atomicity, locks, sequences, proofs, ledger, checks } = report;
+  const { supply, atomicity, locks, sequences, proofs, ledger, validators, checks } = report;
   const violations = Object.values(checks).reduce((sum, count) => sum + count, 0);
   const cut = Object.entries(report.cut).map(([shard, height]) => `${shard}:${height}`);
   const lines = [
@@ -41,6 +41,8 @@ export function renderAudit(report: AuditReport, options: RenderOptions = {}): s
     row(locks.stuck === 0, 'locks', `${grouped(locks.held)} held, ${locks.stuck} stuck`),
     row(sequences.gaps + sequences.duplicates === 0, 'sequences', `${sequences.gaps} gaps, ${sequences.duplicates} duplicates`),
     row(proofs.bad === 0, 'proofs', `${grouped(proofs.batchesChecked)} checked, ${proofs.bad} bad`),
+    // Where one validator decides alone there is nobody to compare it with.
+    ...(validators.compared === 0 ? [] : [row(validators.forks === 0, 'validators', `${validators.compared} compared, ${validators.forks} forks`)]),
     row(ledger.violations === 0, 'ledger', `${grouped(ledger.checked)} outcomes recounted, ${ledger.violations} violations`),
   ];
   for (const finding of report.findings) lines.push(`  ${paint(false, finding.check)}: ${printable(finding.message)}${placeOf(finding)}`);

@@ -22,6 +22,8 @@ export type AuditReport = {
   readonly proofs: { readonly batchesChecked: number; readonly bad: number };
   /** Entries of loaders' ledgers that were looked up in the blocks. */
   readonly ledger: { readonly checked: number; readonly violations: number };
+  /** Validators whose blocks were compared with those of their committee, and those that have others. */
+  readonly validators: { readonly compared: number; readonly forks: number };
   /** Shard blocks up to the cut, transactions listed in them, beacon blocks. */
   readonly blocks: number;
   readonly transactions: number;
@@ -44,7 +46,7 @@ export interface Sums {
 }
 
 /** Everything else that a report says. */
-export type Counts = Pick<AuditReport, 'locks' | 'sequences' | 'proofs' | 'ledger' | 'blocks' | 'transactions' | 'beaconBlocks' | 'cut'> & { readonly crossShard: number };
+export type Counts = Pick<AuditReport, 'locks' | 'sequences' | 'proofs' | 'ledger' | 'validators' | 'blocks' | 'transactions' | 'beaconBlocks' | 'cut'> & { readonly crossShard: number };
 
 /** Puts a report together. Adds the finding `supply` if the sums do not balance. */
 export function makeReport(sums: Sums, counts: Counts, findings: Findings): AuditReport {

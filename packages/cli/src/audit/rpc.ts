@@ -31,19 +31,33 @@ export async function callRpc(url: string, method: string, params: readonly unkn
   }
 }
 
+/** What a node answers to one GET, as JSON, whatever its status. One try. Rejects as {@link callRpc}. */
+export async function getJson(url: string, options: RpcOptions): Promise<unknown> {
+  const text = await exchange(url, {}, options);
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new ShardlabError('audit/bad-answer', `${url} does not answer JSON: is it a node's URL?`, { url }, { cause });
+  }
+}
+
 async function tryCall(url: string, method: string, params: readonly unknown[], options: RpcOptions): Promise<unknown> {
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params });
+  const text = await exchange(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body }, options);
+  return resultOf(text, url, method);
+}
+
+/** One HTTP exchange; the text of the answer, bounded. */
+async function exchange(url: string, request: RequestInit, options: RpcOptions): Promise<string> {
   const timeout = AbortSignal.timeout(options.timeoutMs);
   const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
-  let text: string;
   try {
-    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params });
-    const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body, signal });
-    text = await boundedText(response, url);
+    return await boundedText(await fetch(url, { ...request, signal }), url);
   } catch (cause) {
     if (cause instanceof ShardlabError) throw cause;
-    throw new ShardlabError('audit/unreachable', `no node answers at ${url}: ${reasonOf(cause, timeout)}`, { url, method }, { cause });
+    options.signal?.throwIfAborted();
+    throw new ShardlabError('audit/unreachable', `no node answers at ${url}: ${reasonOf(cause, timeout)}`, { url }, { cause });
   }
-  return resultOf(text, url, method);
 }
 
 function reasonOf(cause: unknown, timeout: AbortSignal): string {

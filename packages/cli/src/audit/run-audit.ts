@@ -3,6 +3,7 @@ import { BeaconWalk } from './beacon-walk.ts';
 import { CrossShardBook } from './cross-shard-book.ts';
 import { type CutShard, findCut, unpinAll } from './cut.ts';
 import { Findings } from './findings.ts';
+import { checkForks } from './fork-check.ts';
 import { auditLedger, type LedgerEntry, readLedgers } from './ledger.ts';
 import { MessageBook } from './message-log.ts';
 import { fetchGenesis, type NetworkGenesis } from './network-genesis.ts';
@@ -105,6 +106,8 @@ class Audit {
     this.modules.messages.compare();
     this.modules.crossShard.judge(books);
     const ledger = await this.recountLedger(cut, walks);
+    progress('comparing validators');
+    const compared = await checkForks({ source, hasher: crypto, findings, genesisHash: network.hash });
     const total = (of: (walk: ShardWalk) => number): number => walks.reduce((sum, walk) => sum + of(walk), 0);
     return makeReport(
       sums,
@@ -114,6 +117,7 @@ class Audit {
         sequences: this.modules.messages.totals(),
         proofs: { batchesChecked: total((walk) => walk.batchesChecked) + stateProofs.checked, bad: total((walk) => walk.batchesBad) + stateProofs.bad },
         ledger,
+        validators: { compared, forks: findings.count('fork') },
         blocks: total((walk) => walk.blocks),
         transactions: total((walk) => walk.transactions),
         beaconBlocks: this.modules.beacon.height,

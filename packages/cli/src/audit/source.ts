@@ -1,5 +1,5 @@
 import { ShardlabError } from '@shardlab/crosslink';
-import { badAnswer, byteListOf, bytesOf, callRpc, fieldsOf, integerOf, type RpcOptions, textOf } from './rpc.ts';
+import { badAnswer, byteListOf, bytesOf, callRpc, fieldsOf, getJson, integerOf, type RpcOptions, textOf } from './rpc.ts';
 
 /** Blocks asked for at once: the most that a node serves. */
 const PAGE_BLOCKS = 256;
@@ -12,6 +12,17 @@ export interface SourceOptions extends RpcOptions {
   /** Base URLs of nodes of single shards, asked before any other for theirs. */
   readonly shardUrls: ReadonlyMap<number, string>;
 }
+
+/** A node that the network names, at the URL that it reports. */
+export interface Validator {
+  readonly id: string;
+  /** undefined: of the beacon. */
+  readonly shard: number | undefined;
+  readonly url: string;
+}
+
+/** How long a single validator may take, in milliseconds: it is asked beside the others, and may be dead. */
+const VALIDATOR_TIMEOUT_MS = 5_000;
 
 /** A pinned state of one shard. */
 export interface Pin {
@@ -28,6 +39,7 @@ export class Source {
   private readonly options: SourceOptions;
   private readonly routes = new Map<number, string[]>();
   private readonly networkRoutes: string[];
+  private readonly named: Validator[] = [];
 
   constructor(options: SourceOptions) {
     this.options = options;
@@ -39,8 +51,14 @@ export class Source {
     this.options.signal?.throwIfAborted();
   }
 
-  /** Learns of a node of a shard (undefined: the beacon) that may be asked when all else fails. */
-  addNode(shard: number | undefined, url: string): void {
+  /** Every node that the network has named. */
+  get validators(): readonly Validator[] {
+    return this.named;
+  }
+
+  /** Learns of a node, which may be asked when all else fails. */
+  addNode({ id, shard, url }: Validator): void {
+    this.named.push({ id, shard, url: trimmed(url) });
     if (shard !== undefined) this.routesOf(shard).push(`${trimmed(url)}/shard/${shard}`);
     if (!this.networkRoutes.includes(trimmed(url))) this.networkRoutes.push(trimmed(url));
   }
@@ -79,6 +97,18 @@ export class Source {
       }
     }
     throw new ShardlabError('audit/unreachable', `${what} cannot be reached: ${first!.message}`, first!.data, { cause: first });
+  }
+
+  /** What one validator says at `/healthz`. Rejects as {@link getJson}. */
+  health({ url }: Validator): Promise<unknown> {
+    return getJson(`${url}/healthz`, { ...this.options, timeoutMs: VALIDATOR_TIMEOUT_MS });
+  }
+
+  /** One validator's own block of its chain at a height, encoded: none or one. Rejects as {@link callRpc}. */
+  async blockOf({ shard, url }: Validator, height: number): Promise<Uint8Array[]> {
+    const [path, method] = shard === undefined ? ['/', 'shard_getBeaconBlocks'] : [`/shard/${shard}`, 'shard_getBlocks'];
+    const answer = await callRpc(`${url}${path}`, method, [height, 1], { ...this.options, timeoutMs: VALIDATOR_TIMEOUT_MS });
+    return byteListOf(fieldsOf(answer, method), 'blocks', method);
   }
 
   /** Encoded blocks of a shard from one height to another, both included, in order; the next page is fetched while one is worked on. */

@@ -1,18 +1,22 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { usageError } from '../output/cli-error.ts';
 import { type Cluster, type ClusterNode, withNode, writeCluster } from './cluster-file.ts';
+import { controlTokenHash, ensureControlToken } from './control-token.ts';
 import { JsonFields, parseJson } from './json.ts';
 import { clusterPaths, nodePaths } from './layout.ts';
 import { nodeConfig, readReadyFile, writeNodeConfig } from './node-config.ts';
-import { checkHealth, type NodeLaunch, signalNode, spawnNode, type StartedNode, waitUntilGone } from './node-process.ts';
+import { type NodeLaunch, readHealth, signalNode, spawnNode, type StartedNode, waitUntilGone } from './node-process.ts';
 import { LOOPBACK } from './ports.ts';
 import { findNodeProcess } from './process-identity.ts';
+import { Readiness } from './readiness.ts';
 import { waitFor } from './wait.ts';
 
 const START_TIMEOUT_MS = 60_000;
 const START_TIMEOUT_PER_NODE_MS = 2_000;
 const STOP_AFTER_FAILURE_MS = 5_000;
-const STARTING_AT_ONCE = 4;
+const STARTING_AT_ONCE = 8;
+/** How long the others may take to have a node that has come back among their connections. */
+const LISTED_TIMEOUT_MS = 30_000;
 const HEALTH_INTERVAL_MS = 50;
 
 /** How far a start has come. */
@@ -37,6 +41,11 @@ export interface BringUpOptions {
   readonly onProgress?: ((progress: StartProgress) => void) | undefined;
   /** For all of it; by default 60 s and 2 s a node. */
   readonly timeoutMs?: number | undefined;
+  /**
+   * What to wait for. `connected`, by default: the nodes do all that they can do with those that run, and those that run are connected to them. `ready`: they
+   * serve, whatever their network is like.
+   */
+  readonly until?: 'ready' | 'connected' | undefined;
 }
 
 function portOf(node: ClusterNode): { rpc: number; p2p: number } {
@@ -81,14 +90,21 @@ class Start {
   }
 
   async run(): Promise<Cluster> {
-    // The others bootstrap from the beacon's address, which holds its peer id: it must have been ready once.
-    const beacon = this.options.ids.filter((id) => this.node(id).role === 'beacon');
-    const others = this.options.ids.filter((id) => this.node(id).role !== 'beacon');
+    await this.startAll();
+    if (this.options.until !== 'ready') await this.awaitListed();
+    return this.cluster;
+  }
+
+  private async startAll(): Promise<void> {
+    const { ids, until } = this.options;
+    // The others bootstrap from its address, which holds its peer id: it must have been ready once.
+    const first = ids.filter((id) => id === this.cluster.nodes[0]!.id);
     try {
-      await forEachBounded(beacon, 1, (id) => this.startOne(id));
-      await forEachBounded(others, STARTING_AT_ONCE, (id) => this.startOne(id));
-      await forEachBounded(this.options.ids, STARTING_AT_ONCE, (id) => this.awaitHealthy(id));
-      return this.cluster;
+      await forEachBounded(first, 1, (id) => this.startOne(id));
+      await forEachBounded(ids.filter((id) => !first.includes(id)), STARTING_AT_ONCE, (id) => this.startOne(id));
+      if (until === 'ready') return;
+      const readiness = new Readiness(this.cluster, ids);
+      await forEachBounded(ids, STARTING_AT_ONCE, (id) => this.awaitUp(id, readiness));
     } catch (error) {
       await this.undo();
       throw error;
@@ -121,19 +137,25 @@ class Start {
     const paths = nodePaths(this.options.dataDir, id);
     mkdirSync(paths.directory, { recursive: true });
     const ports = portOf(node);
-    const beacon = this.cluster.nodes[0]!;
-    const config = nodeConfig({ id, role: node.role, shard: node.shard }, this.cluster.seed, {
+    const config = nodeConfig({ id, role: node.role, shard: node.shard, validator: node.validator }, this.cluster.seed, {
       genesisFile: clusterPaths(this.options.dataDir).genesisFile,
       directory: paths.directory,
       listen: [`/ip4/${LOOPBACK}/tcp/${ports.p2p}`],
       announce: [],
-      bootstrap: node.role === 'beacon' ? [] : [beacon.p2p],
+      bootstrap: this.bootstrapOf(id),
       rpc: { host: LOOPBACK, port: ports.rpc },
       logLevel: this.options.logLevel ?? recordedLogLevel(paths.configFile),
       logFile: paths.logFile,
       recoveryWorkers: 1,
+      controlTokenHash: controlTokenHash(ensureControlToken(this.options.dataDir)),
     });
     writeNodeConfig(paths.configFile, config);
+  }
+
+  /** Addresses of the beacon's validators that have been ready once: any of them knows the others. */
+  private bootstrapOf(id: string): string[] {
+    const known = this.cluster.nodes.filter((node) => node.role === 'beacon' && node.id !== id && node.p2p.includes('/p2p/'));
+    return known.map((node) => node.p2p);
   }
 
   private async startOne(id: string): Promise<void> {
@@ -169,14 +191,28 @@ class Start {
     return { rpcUrl: ready.rpcUrl, p2p };
   }
 
-  private async awaitHealthy(id: string): Promise<void> {
-    const node = this.node(id);
+  private async awaitUp(id: string, readiness: Readiness): Promise<void> {
+    const { rpcUrl } = this.node(id);
     const look = async (): Promise<true | undefined> => {
-      if ((await checkHealth(node.rpcUrl, this.signal)) === 'healthy') return true;
-      return undefined;
+      const health = await readHealth(rpcUrl, this.signal);
+      return health !== undefined && readiness.isUp(id, health) ? true : undefined;
     };
     if ((await waitFor(look, this.leftMs(), this.signal, HEALTH_INTERVAL_MS)) === undefined) throw this.tooLate(id);
     this.progress('healthy', id);
+  }
+
+  /** Waits until the nodes that ran before are connected to those that were started. One that does not answer, paused perhaps, is not waited for. */
+  private async awaitListed(): Promise<void> {
+    const { ids, signal } = this.options;
+    const others = new Readiness(this.cluster, ids).othersThan(ids, this.cluster.nodes);
+    await forEachBounded(others, STARTING_AT_ONCE, async ({ id, rpcUrl }) => {
+      const look = async (): Promise<true | undefined> => {
+        const health = await readHealth(rpcUrl, signal);
+        return health === undefined || ids.every((started) => health.connected.includes(started)) ? true : undefined;
+      };
+      if ((await waitFor(look, Math.min(this.leftMs(), LISTED_TIMEOUT_MS), signal, HEALTH_INTERVAL_MS)) !== undefined) return;
+      throw usageError('cluster/start-timeout', `${ids.join(', ')} runs again, but ${id} is not connected to it: see ${nodePaths(this.options.dataDir, id).logFile}`);
+    });
   }
 
   private leftMs(): number {
@@ -200,8 +236,8 @@ class Start {
 }
 
 /**
- * Starts the named nodes of a cluster and waits until they are healthy; `cluster.json` is written with every change, and the cluster as it then
- * stands is returned. When one cannot start, or `signal` is aborted, those that were started here are ended again. Throws
+ * Starts the named nodes of a cluster and waits until they are up (see {@link BringUpOptions.until}); `cluster.json` is written with every change, and the
+ * cluster as it then stands is returned. When one cannot start, or `signal` is aborted, those that were started here are ended again. Throws
  * `cluster/node-failed`, `cluster/start-timeout`, or the reason of `signal`.
  */
 export async function bringUp(options: BringUpOptions): Promise<Cluster> {

@@ -1,7 +1,7 @@
 import { badAnswer, usageError } from '../output/cli-error.ts';
 import { bringUp, type BringUpOptions, recordedPorts } from './bring-up.ts';
 import { type Cluster, type ClusterNode, readCluster, withNode, writeCluster } from './cluster-file.ts';
-import { nodePaths } from './layout.ts';
+import { idsInWords, nodePaths } from './layout.ts';
 import { withClusterLock } from './lock.ts';
 import { readReadyFile } from './node-config.ts';
 import { signalNode, waitUntilGone } from './node-process.ts';
@@ -58,11 +58,10 @@ export async function stopCluster(dataDir: string, timeoutMs: number = STOP_TIME
 function requireNode(cluster: Cluster, id: string): ClusterNode {
   const node = cluster.nodes.find((candidate) => candidate.id === id);
   if (node !== undefined) return node;
-  const last = cluster.shards - 1;
-  throw usageError('cluster/no-node', `there is no node ${id}: give beacon, or shard-0${last === 0 ? '' : ` to shard-${last}`}`);
+  throw usageError('cluster/no-node', `there is no node ${id}: give ${idsInWords(cluster)}`);
 }
 
-/** What {@link killNode} did. */
+/** What {@link killNodes} did to one node. */
 export interface KillReport {
   /** The process that was killed; null when the node was down already. */
   readonly killedPid: number | null;
@@ -70,35 +69,39 @@ export interface KillReport {
   readonly node: ClusterNode;
 }
 
-/** Options of {@link killNode}. */
-export interface KillOptions extends Pick<BringUpOptions, 'dataDir' | 'launch' | 'signal' | 'onProgress' | 'timeoutMs'> {
-  readonly id: string;
-  /** Start it again, on the same ports, and wait until it is healthy. */
+/** Options of {@link killNodes}. */
+export interface KillOptions extends Pick<BringUpOptions, 'dataDir' | 'launch' | 'signal' | 'onProgress' | 'timeoutMs' | 'until'> {
+  /** Which nodes; undefined: all. */
+  readonly ids: readonly string[] | undefined;
+  /** Start them again, on the same ports, and wait until they are up, as {@link bringUp} does. */
   readonly restart: boolean;
 }
 
 /**
- * `shardlab kill`: SIGKILL to one node's process, and nothing else. Throws `cluster/absent`, `cluster/no-node`, `cluster/not-running` (unless it is to be
- * started again), and what {@link bringUp} throws.
+ * `shardlab kill`: SIGKILL to nodes' processes, all at once, and nothing else; one report for each, in order. Throws `cluster/absent`, `cluster/no-node`,
+ * `cluster/not-running` (when none of them runs, and none is to be started again), and what {@link bringUp} throws.
  */
-export async function killNode(options: KillOptions): Promise<KillReport> {
-  const { dataDir, id } = options;
-  requireNode(readCluster(dataDir), id);
+export async function killNodes(options: KillOptions): Promise<KillReport[]> {
+  const { dataDir } = options;
+  const named = (cluster: Cluster): readonly ClusterNode[] => options.ids?.map((id) => requireNode(cluster, id)) ?? cluster.nodes;
+  named(readCluster(dataDir));
   return withClusterLock(dataDir, async () => {
     let cluster = readCluster(dataDir);
-    const running = runningProcesses(dataDir, requireNode(cluster, id));
+    const ids = named(cluster).map((node) => node.id);
+    const running = named(cluster).flatMap((node) => runningProcesses(dataDir, node));
     if (running.length === 0 && !options.restart) {
-      throw usageError('cluster/not-running', `${id} is not running: start it with "shardlab up" or "shardlab kill ${id} --restart"`);
+      const who = options.ids === undefined ? 'no node is running' : `${ids.join(', ')} is not running`;
+      throw usageError('cluster/not-running', `${who}: start it with "shardlab up" or "shardlab kill ${options.ids === undefined ? '--all' : ids[0]} --restart"`);
     }
     for (const process of running) signalNode(process, 'SIGKILL');
     const left = await waitUntilGone(running, KILL_TIMEOUT_MS);
-    if (left.length > 0) throw badAnswer('cluster/left', `${id} still runs after SIGKILL: pid ${left[0]!.pid}`);
-    cluster = withNode(cluster, id, { pid: null });
+    if (left.length > 0) throw badAnswer('cluster/left', `still running after SIGKILL: ${left.map((node) => `${node.id} (pid ${node.pid})`).join(', ')}`);
+    for (const id of ids) cluster = withNode(cluster, id, { pid: null });
     writeCluster(dataDir, cluster);
     if (options.restart) {
-      await assertPortsFree(recordedPorts(requireNode(cluster, id)), PORTS_ARE_KEPT, PORT_PATIENCE_MS);
-      cluster = await bringUp({ ...options, cluster, ids: [id] });
+      await assertPortsFree(named(cluster).flatMap(recordedPorts), PORTS_ARE_KEPT, PORT_PATIENCE_MS);
+      cluster = await bringUp({ ...options, cluster, ids });
     }
-    return { killedPid: running[0]?.pid ?? null, node: requireNode(cluster, id) };
+    return named(cluster).map((node) => ({ killedPid: running.find((process) => process.id === node.id)?.pid ?? null, node }));
   });
 }

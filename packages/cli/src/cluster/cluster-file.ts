@@ -2,13 +2,17 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { SHARDS_MAX } from '@shardlab/crosslink';
 import { usageError } from '../output/cli-error.ts';
 import { damaged, JsonFields, parseJson, writeFileAtomic } from './json.ts';
-import { clusterPaths } from './layout.ts';
+import { clusterPaths, COMMITTEE_SIZES, type NetworkSize, nodeIdentities } from './layout.ts';
+
+const COMMITTEE_MAX = Math.max(...COMMITTEE_SIZES);
 
 /** One process of a cluster. `rpcUrl` and `p2p` are empty until it was ready for the first time; then they stay. */
 export interface ClusterNode {
   readonly id: string;
   readonly role: 'beacon' | 'shard';
   readonly shard: number | null;
+  /** Index in the chain's committee. */
+  readonly validator: number;
   /** Of the process that was started last; null when it was stopped on purpose. Alive or not: see `isNodeProcess`. */
   readonly pid: number | null;
   readonly rpcUrl: string;
@@ -20,14 +24,13 @@ export interface ClusterNode {
 }
 
 /** `cluster.json`: what runs where, for this program and for anyone's scripts. */
-export interface Cluster {
+export interface Cluster extends NetworkSize {
   readonly formatVersion: 1;
   /** 0x and 32 bytes in hex: names the network (R4). */
   readonly genesisHash: string;
   readonly chainId: number;
-  readonly shards: number;
-  readonly validators: number;
   readonly seed: number;
+  /** In the order of {@link nodeIdentities}: the beacon's first validator is the first. */
   readonly nodes: readonly ClusterNode[];
 }
 
@@ -39,6 +42,7 @@ function parseNode(value: unknown, where: string): ClusterNode {
     id: fields.string('id'),
     role,
     shard: fields.integerOrNull('shard', 0, SHARDS_MAX - 1),
+    validator: fields.integer('validator', 0, COMMITTEE_MAX - 1),
     pid: fields.integerOrNull('pid', 1),
     rpcUrl: fields.string('rpcUrl'),
     p2p: fields.string('p2p'),
@@ -55,14 +59,18 @@ export function parseCluster(text: string, where: string): Cluster {
   const shards = fields.integer('shards', 1, SHARDS_MAX);
   const genesisHash = fields.string('genesisHash');
   if (!/^0x[0-9a-f]{64}$/.test(genesisHash)) throw damaged(where, '"genesisHash" must be 0x and 32 bytes in hex');
-  const nodes = fields.list('nodes', SHARDS_MAX + 1).map((node, at) => parseNode(node, `${where}: nodes[${at}]`));
-  if (nodes.length !== shards + 1 || nodes[0]?.role !== 'beacon') throw damaged(where, `it must list the beacon and ${shards} shards`);
+  const validators = fields.integer('validators', 1, COMMITTEE_MAX);
+  const size: NetworkSize = { shards, validators, beaconValidators: fields.integer('beaconValidators', 1, COMMITTEE_MAX) };
+  const nodes = fields.list('nodes', (SHARDS_MAX + 1) * COMMITTEE_MAX).map((node, at) => parseNode(node, `${where}: nodes[${at}]`));
+  const expected = nodeIdentities(size);
+  if (nodes.length !== expected.length || nodes.some((node, at) => node.id !== expected[at]!.id)) {
+    throw damaged(where, `it must list ${expected.length} nodes in order, ${expected[0]!.id} to ${expected.at(-1)!.id}`);
+  }
   return {
     formatVersion: 1,
     genesisHash,
     chainId: fields.integer('chainId', 1),
-    shards,
-    validators: fields.integer('validators', 1),
+    ...size,
     seed: fields.integer('seed', 0),
     nodes,
   };

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type Crypto, type Genesis, genesisHash, parseGenesis, ShardlabError, toHex } from '@shardlab/crosslink';
 import { damaged } from './json.ts';
-import { type NodeIdentity, nodeIdentities } from './layout.ts';
+import { type NetworkSize, nodeIdentities } from './layout.ts';
 import { validatorSecretKey } from './secrets.ts';
 
 /**
@@ -20,8 +20,7 @@ export interface AccountPlan {
 }
 
 /** What {@link genesisText} needs to know. */
-export interface GenesisOptions {
-  readonly shards: number;
+export interface GenesisOptions extends NetworkSize {
   /** Of the validators' keys. */
   readonly seed: number;
   readonly accounts: AccountPlan;
@@ -29,13 +28,14 @@ export interface GenesisOptions {
 
 /** The text of `genesis.json` (R4): a function of the options alone. One account a line, so that the file can be looked at. */
 export function genesisText(crypto: Crypto, options: GenesisOptions): string {
-  const publicKey = (node: NodeIdentity): string => toHex(crypto.publicKey(validatorSecretKey(options.seed, node.id)));
-  const [beacon, ...shards] = nodeIdentities(options.shards);
+  const nodes = nodeIdentities(options);
+  const committee = (shard: number | null): string[] =>
+    nodes.filter((node) => node.shard === shard).map((node) => toHex(crypto.publicKey(validatorSecretKey(options.seed, node.id))));
   const head = {
     formatVersion: 1,
     chainId: CHAIN_ID,
     shards: options.shards,
-    validators: { beacon: [publicKey(beacon!)], shards: shards.map((shard) => [publicKey(shard)]) },
+    validators: { beacon: committee(null), shards: Array.from({ length: options.shards }, (_, shard) => committee(shard)) },
     parameters: {
       blockIntervalMs: 250,
       heartbeatMs: 1_000,

@@ -56,17 +56,46 @@ export function defaultDataDir(env: Readonly<Record<string, string | undefined>>
   return join(base, 'shardlab');
 }
 
-/** One node of a network of `shards` shards with one validator each. */
+/** How many validators the committees of a network have: n = 3f + 1 each. */
+export interface NetworkSize {
+  readonly shards: number;
+  /** Of each shard. */
+  readonly validators: number;
+  readonly beaconValidators: number;
+}
+
+/** One node of a network. */
 export interface NodeIdentity {
   readonly id: string;
   readonly role: 'beacon' | 'shard';
   readonly shard: number | null;
+  /** Index in the chain's committee. */
+  readonly validator: number;
 }
 
-/** Every node of a network: the beacon first, then the shards in order. */
-export function nodeIdentities(shards: number): NodeIdentity[] {
-  const beacon: NodeIdentity = { id: 'beacon', role: 'beacon', shard: null };
-  return [beacon, ...Array.from({ length: shards }, (_, shard): NodeIdentity => ({ id: `shard-${shard}`, role: 'shard', shard }))];
+/** The id of a validator, as nodes log it: `beacon`, `shard-2`, and with their index all but the first of a committee: `beacon.1`, `shard-2.3`. */
+function nodeId(chain: string, validator: number): string {
+  return validator === 0 ? chain : `${chain}.${validator}`;
+}
+
+/** Every node of a network: the beacon's committee first, then the shards' in order. */
+export function nodeIdentities({ shards, validators, beaconValidators }: NetworkSize): NodeIdentity[] {
+  const committee = (size: number, chain: string, role: NodeIdentity['role'], shard: number | null): NodeIdentity[] =>
+    Array.from({ length: size }, (_, validator) => ({ id: nodeId(chain, validator), role, shard, validator }));
+  const shardNodes = Array.from({ length: shards }, (_, shard) => committee(validators, `shard-${shard}`, 'shard', shard));
+  return [...committee(beaconValidators, 'beacon', 'beacon', null), ...shardNodes.flat()];
+}
+
+/** Committee sizes that the command line offers. */
+export const COMMITTEE_SIZES = [1, 4, 7, 10] as const;
+
+/** Which ids a network has, for whoever named another. */
+export function idsInWords(size: NetworkSize): string {
+  const range = (first: string, last: string): string => (first === last ? first : `${first} to ${last}`);
+  const all = nodeIdentities(size);
+  const ids = (role: NodeIdentity['role']): string[] => all.flatMap((node) => (node.role === role ? [node.id] : []));
+  const [beacon, shards] = [ids('beacon'), ids('shard')];
+  return `${range(beacon[0]!, beacon.at(-1)!)}, or ${range(shards[0]!, shards.at(-1)!)}`;
 }
 
 /**

@@ -25,12 +25,14 @@ export interface NodeConfig {
   /** null: stdout. */
   readonly logFile: string | null;
   readonly recoveryWorkers: number;
+  /** See `controlTokenHash` of the cluster's control token; absent: nobody can set faults. */
+  readonly controlTokenHash?: string;
 }
 
 /** What differs between nodes, besides what follows from their identity and the seed. */
 export type NodeConfigOptions = Pick<
   NodeConfig,
-  'genesisFile' | 'directory' | 'listen' | 'announce' | 'bootstrap' | 'rpc' | 'logLevel' | 'logFile' | 'recoveryWorkers'
+  'genesisFile' | 'directory' | 'listen' | 'announce' | 'bootstrap' | 'rpc' | 'logLevel' | 'logFile' | 'recoveryWorkers' | 'controlTokenHash'
 >;
 
 /** The configuration of node `identity` in the network of `seed`. */
@@ -38,7 +40,6 @@ export function nodeConfig(identity: NodeIdentity, seed: number, options: NodeCo
   return {
     formatVersion: 1,
     ...identity,
-    validator: 0,
     validatorSecretKey: toHex(validatorSecretKey(seed, identity.id)),
     p2pSecretKey: toHex(p2pSecretKey(seed, identity.id)),
     ...options,

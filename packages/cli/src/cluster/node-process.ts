@@ -63,15 +63,23 @@ export function spawnNode(launch: NodeLaunch, paths: NodePaths): StartedNode {
   return { pid: child.pid ?? 0, ended: () => ended, complaint: () => firstLine(paths.stderrFile, offset) };
 }
 
-/** Asks `/healthz`: `healthy` (200), `unhealthy` (it answers, with another status), or `silent`. */
-export async function checkHealth(rpcUrl: string, signal?: AbortSignal): Promise<'healthy' | 'unhealthy' | 'silent'> {
+/** What a node says at `/healthz`. */
+export interface NodeHealth {
+  readonly healthy: boolean;
+  /** Ids of the nodes that it is connected to. */
+  readonly connected: readonly string[];
+}
+
+/** Asks `/healthz`; undefined when nothing answers there, or nothing that a node would say. */
+export async function readHealth(rpcUrl: string, signal?: AbortSignal): Promise<NodeHealth | undefined> {
   const timeout = AbortSignal.timeout(HEALTH_TIMEOUT_MS);
   try {
     const answer = await fetch(new URL('/healthz', rpcUrl), { signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]) });
-    await answer.arrayBuffer();
-    return answer.status === 200 ? 'healthy' : 'unhealthy';
+    const { connected } = (await answer.json()) as { connected?: unknown };
+    if (!Array.isArray(connected)) return undefined;
+    return { healthy: answer.status === 200, connected: connected.filter((id) => typeof id === 'string') };
   } catch {
-    return 'silent';
+    return undefined;
   }
 }
 

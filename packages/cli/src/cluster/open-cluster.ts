@@ -5,7 +5,7 @@ import { bringUp, type BringUpOptions, recordedPorts } from './bring-up.ts';
 import { type Cluster, inspectDataDir, writeCluster } from './cluster-file.ts';
 import { type AccountPlan, CHAIN_ID, genesisText, nameGenesis, readGenesis } from './genesis-file.ts';
 import { damaged, JsonFields, parseJson, writeFileAtomic } from './json.ts';
-import { clusterPaths, nodeIdentities, nodePaths } from './layout.ts';
+import { clusterPaths, type NetworkSize, nodeIdentities, nodePaths } from './layout.ts';
 import { withClusterLock } from './lock.ts';
 import { assertPortsFree, LOOPBACK, planPorts, PORT_PATIENCE_MS, PORTS_ARE_KEPT } from './ports.ts';
 import { isNodeProcess } from './process-identity.ts';
@@ -19,8 +19,7 @@ export interface ShownAccount {
 }
 
 /** What a new network is made of, apart from its accounts. */
-export interface NewNetwork {
-  readonly shards: number;
+export interface NewNetwork extends NetworkSize {
   readonly seed: number;
   readonly basePort: number;
 }
@@ -35,6 +34,8 @@ export interface FundedAccounts {
 /** What the user said, where it was said: an existing network must agree. */
 export interface Demands {
   readonly shards?: number | undefined;
+  readonly validators?: number | undefined;
+  readonly beaconValidators?: number | undefined;
   readonly seed?: number | undefined;
   readonly accounts?: number | undefined;
   /** SHA-256 of the trace file, hex. */
@@ -65,9 +66,9 @@ export interface OpenedCluster {
 function createFiles(options: OpenOptions, funded: FundedAccounts): Cluster {
   const { network } = options;
   const paths = clusterPaths(options.dataDir);
-  const text = genesisText(options.crypto, { shards: network.shards, seed: network.seed, accounts: funded.plan });
+  const text = genesisText(options.crypto, { ...network, accounts: funded.plan });
   const { hash } = nameGenesis(options.crypto, text);
-  const identities = nodeIdentities(network.shards);
+  const identities = nodeIdentities(network);
   const ports = planPorts(network.basePort, identities.length);
   const nodes = identities.map((identity, at) => {
     const { directory, logFile, configFile } = nodePaths(options.dataDir, identity.id);
@@ -75,8 +76,8 @@ function createFiles(options: OpenOptions, funded: FundedAccounts): Cluster {
     const rpcUrl = rpc === 0 ? '' : `http://${LOOPBACK}:${rpc}`;
     return { ...identity, pid: null, rpcUrl, p2p: p2p === 0 ? '' : `/ip4/${LOOPBACK}/tcp/${p2p}`, logFile, directory, configFile };
   });
-  const { shards, seed } = network;
-  const cluster: Cluster = { formatVersion: 1, genesisHash: hash, chainId: CHAIN_ID, shards, validators: 1, seed, nodes };
+  const { shards, validators, beaconValidators, seed } = network;
+  const cluster: Cluster = { formatVersion: 1, genesisHash: hash, chainId: CHAIN_ID, shards, validators, beaconValidators, seed, nodes };
   mkdirSync(paths.ledgers, { recursive: true });
   writeFileAtomic(paths.genesisFile, text);
   writeFileAtomic(paths.accountsFile, `${JSON.stringify({ formatVersion: 1, accounts: funded.accounts }, null, 2)}\n`, 0o600);
@@ -104,8 +105,12 @@ function assertAgrees(demands: Demands, cluster: Cluster, workload: { accounts?:
   const differ = (flag: string, asked: string, has: string): never => {
     throw usageError('cluster/contradiction', `the network in ${root} has ${has}, not ${asked}: leave out ${flag}, or choose another --data-dir`);
   };
-  const { shards, seed, accounts, trace, basePort } = demands;
+  const { shards, validators, beaconValidators, seed, accounts, trace, basePort } = demands;
   if (shards !== undefined && shards !== cluster.shards) differ('--shards', `${shards}`, `${cluster.shards} shards`);
+  if (validators !== undefined && validators !== cluster.validators) differ('--validators', `${validators}`, `committees of ${cluster.validators}`);
+  if (beaconValidators !== undefined && beaconValidators !== cluster.beaconValidators) {
+    differ('--beacon-validators', `${beaconValidators}`, `a beacon of ${cluster.beaconValidators}`);
+  }
   if (seed !== undefined && seed !== cluster.seed) differ('--seed', `${seed}`, `seed ${cluster.seed}`);
   const from = workload.trace === undefined ? `${workload.accounts ?? 0} derived accounts` : `the accounts of a trace (sha-256 ${workload.trace})`;
   if (trace !== undefined && trace !== workload.trace) differ('--trace', `those of the trace with sha-256 ${trace}`, from);
@@ -126,8 +131,7 @@ async function openLocked(options: OpenOptions): Promise<OpenedCluster> {
     assertAgrees(options.demands, cluster, genesis.workload, paths.dataDir);
     accounts = readShownAccounts(options.dataDir);
   } else {
-    const { basePort, shards } = options.network;
-    const ports = planPorts(basePort, shards + 1).flatMap(({ rpc, p2p }) => [rpc, p2p]);
+    const ports = planPorts(options.network.basePort, nodeIdentities(options.network).length).flatMap(({ rpc, p2p }) => [rpc, p2p]);
     await assertPortsFree(ports, 'choose another --base-port');
     const funded = await options.fund();
     options.signal?.throwIfAborted();

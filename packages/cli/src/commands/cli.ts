@@ -1,13 +1,13 @@
 import { resolve } from 'node:path';
 import { ShardlabError } from '@shardlab/crosslink';
 import { Command, CommanderError, Option } from 'commander';
-import { defaultDataDir } from '../cluster/layout.ts';
+import { COMMITTEE_SIZES, defaultDataDir, type NetworkSize } from '../cluster/layout.ts';
 import { CliError, EXIT_BAD, EXIT_GOOD, EXIT_USAGE } from '../output/cli-error.ts';
 import { LiveLine } from '../output/live-line.ts';
 import type { Output } from '../output/output.ts';
 import { printable } from '../output/style.ts';
 import type { CliContext } from './context.ts';
-import { rpcUrl, text } from './values.ts';
+import { committeeSize, rpcUrl, text, wholeNumber } from './values.ts';
 
 /** Options that every command has. */
 export interface CommonOptions {
@@ -18,6 +18,18 @@ export interface CommonOptions {
 /** Options of a command that talks to a network. */
 export interface NetworkOptions extends CommonOptions {
   readonly rpc?: string;
+}
+
+/** Options of a command that makes a network. */
+export interface SizeOptions {
+  readonly shards: number;
+  readonly validators: number;
+  readonly beaconValidators?: number;
+}
+
+/** The size that the options give. */
+export function sizeOf({ shards, validators, beaconValidators = validators }: SizeOptions): NetworkSize {
+  return { shards, validators, beaconValidators };
 }
 
 /** One run of the program: makes commands alike, and remembers the exit code. */
@@ -55,6 +67,14 @@ export class Cli {
     return this.command(name, summary).addOption(
       new Option('--rpc <url>', 'JSON-RPC of any node of the network (default: from cluster.json in the data directory)').argParser(rpcUrl),
     );
+  }
+
+  /** Adds the options that give the size of a new network: see {@link sizeOf}. */
+  withSize(command: Command, shardsMax: number, shardsDefault: number): Command {
+    return command
+      .addOption(new Option('--shards <number>', `1 to ${shardsMax}`).default(shardsDefault).argParser(wholeNumber(1, shardsMax)))
+      .addOption(new Option('--validators <number>', `of each committee: ${COMMITTEE_SIZES.join(', ')}`).default(1).argParser(committeeSize('--validators')))
+      .addOption(new Option('--beacon-validators <number>', "of the beacon's (default: as many)").argParser(committeeSize('--beacon-validators')));
   }
 
   /** The action of a command: its result is the exit code. */

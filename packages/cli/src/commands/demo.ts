@@ -7,7 +7,8 @@ import { stopCluster } from '../cluster/change-cluster.ts';
 import { inspectDataDir } from '../cluster/cluster-file.ts';
 import { EXIT_GOOD, usageError } from '../output/cli-error.ts';
 import type { LiveLine } from '../output/live-line.ts';
-import { type Cli, type CommonOptions, given } from './cli.ts';
+import type { Beside } from '../chaos/demo-chaos.ts';
+import { type Cli, type CommonOptions, given, type SizeOptions, sizeOf } from './cli.ts';
 import { CROSS_SHARD_DEFAULT, runAuditedLoad } from './load.ts';
 import { ACCOUNTS_DEFAULT, SEED_DEFAULT, SHARDS_DEFAULT, startNetwork, type StartRequest } from './start-network.ts';
 import { decimal, wholeNumber } from './values.ts';
@@ -16,17 +17,19 @@ const RATE_DEFAULT = 1_000;
 const DURATION_DEFAULT_S = 15;
 /** What has not ended this long after the last transaction is reported as pending: the demo is to be over in a minute. */
 const DRAIN_TIMEOUT_MS = 15_000;
+/** After faults, nodes have to come back first. */
+const CHAOS_DRAIN_TIMEOUT_MS = 90_000;
 /** Longer runs are for `up` and `load`. */
 const DURATION_MAX_S = 600;
 /** A demo of many processes shows less, not more. */
 const DEMO_SHARDS_MAX = Math.min(64, SHARDS_MAX);
 
-interface DemoOptions extends CommonOptions {
-  readonly shards: number;
+interface DemoOptions extends CommonOptions, SizeOptions {
   readonly rate: number;
   readonly duration: number;
   readonly crossShard: number;
   readonly seed: number;
+  readonly chaos?: true;
 }
 
 /** Where the demo lives: a new temporary directory, or the one that was named, which must be new. */
@@ -41,14 +44,21 @@ function demoDirectory(cli: Cli, options: DemoOptions): { readonly dataDir: stri
 
 async function runDemo(cli: Cli, options: DemoOptions, dataDir: string, progress: LiveLine, signal: AbortSignal): Promise<number> {
   const { context } = cli;
-  const { shards, rate, seed } = options;
-  const wanted: StartRequest = { dataDir, shards, accounts: ACCOUNTS_DEFAULT, seed, basePort: 0, traceFile: undefined, logLevel: undefined, demands: {} };
+  const { shards, validators, rate, seed } = options;
+  const wanted: StartRequest = { dataDir, ...sizeOf(options), accounts: ACCOUNTS_DEFAULT, seed, basePort: 0, traceFile: undefined, logLevel: undefined, demands: {} };
   const opened = await startNetwork(context, wanted, progress, signal);
   const rpcUrl = opened.cluster.nodes[0]!.rpcUrl;
-  progress.note(`${opened.cluster.nodes.length} nodes run: a beacon and ${shards} ${shards === 1 ? 'shard' : 'shards'}, each its own process`);
+  const chains = `a beacon and ${shards} ${shards === 1 ? 'shard' : 'shards'}${validators === 1 ? '' : ` of ${validators} validators`}`;
+  progress.note(`${opened.cluster.nodes.length} nodes run: ${chains}, each ${validators === 1 ? '' : 'validator '}its own process`);
   const crossShardRatio = shards === 1 ? 0 : options.crossShard;
-  const load = { rpcUrl, dataDir, rate, durationMs: options.duration * 1_000, drainTimeoutMs: DRAIN_TIMEOUT_MS, crossShardRatio, seed };
-  return runAuditedLoad(cli, { json: options.json === true, audit: true, load }, signal);
+  const durationMs = options.duration * 1_000;
+  const drainTimeoutMs = options.chaos === true ? CHAOS_DRAIN_TIMEOUT_MS : DRAIN_TIMEOUT_MS;
+  const load = { rpcUrl, dataDir, rate, durationMs, drainTimeoutMs, crossShardRatio, seed };
+  const beside = async (ended: AbortSignal): Promise<Beside> => {
+    const { demoChaos } = await import('../chaos/demo-chaos.ts');
+    return demoChaos({ dataDir, launch: { command: context.nodeCommand, env: context.env }, seed, durationMs, validators }, ended);
+  };
+  return runAuditedLoad(cli, { json: options.json === true, audit: true, network: { dataDir }, load, ...(options.chaos === true ? { beside } : {}) }, signal);
 }
 
 /** Takes the network down whatever happened, and removes what it wrote unless that is needed to find out why. */
@@ -59,13 +69,14 @@ async function tearDown(dataDir: string, keep: boolean): Promise<void> {
 
 /** `shardlab demo`. */
 export function demoCommand(cli: Cli): Command {
+  const command = cli.command('demo', 'up, load, live progress, report, audit, down: in under a minute', 'default: a new one, removed at the end');
   return cli
-    .command('demo', 'up, load, live progress, report, audit, down: in under a minute', 'default: a new one, removed at the end')
-    .addOption(new Option('--shards <number>', `1 to ${DEMO_SHARDS_MAX}`).default(SHARDS_DEFAULT).argParser(wholeNumber(1, DEMO_SHARDS_MAX)))
+    .withSize(command, DEMO_SHARDS_MAX, SHARDS_DEFAULT)
     .addOption(new Option('--rate <number>', 'transactions per second').default(RATE_DEFAULT).argParser(decimal(0, 1_000_000, false)))
     .addOption(new Option('--duration <seconds>', 'of the load').default(DURATION_DEFAULT_S).argParser(decimal(0, DURATION_MAX_S, false)))
     .addOption(new Option('--cross-shard <ratio>', 'exact share of cross-shard transactions').default(CROSS_SHARD_DEFAULT).argParser(decimal(0, 1, true)))
     .addOption(new Option('--seed <seed>', 'of keys and transactions').default(SEED_DEFAULT).argParser(wholeNumber(0, Number.MAX_SAFE_INTEGER)))
+    .addOption(new Option('--chaos', 'kill, pause, cut off, delay and lose while the load runs, by the seed'))
     .action(
       cli.run<DemoOptions>(async (options, command) => {
         if (options.shards === 1 && given(command, 'crossShard') && options.crossShard > 0) {

@@ -4,19 +4,20 @@ import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { renderAudit } from '../audit/render.ts';
 import type { AuditReport } from '../audit/report.ts';
+import type { Beside } from '../chaos/demo-chaos.ts';
 import type { LoadOptions } from '../load/options.ts';
 import type { LoadProgress } from '../load/run-load.ts';
 import { EXIT_BAD, EXIT_GOOD, usageError } from '../output/cli-error.ts';
 import { LiveLine } from '../output/live-line.ts';
 import { type Output, writeJsonLine, writeLines } from '../output/output.ts';
 import { COLOUR_STYLE } from '../output/style.ts';
+import type { LoadReport } from '../report/load-report.ts';
 import { ProgressView } from '../report/progress.ts';
 import { reportLines } from '../report/table.ts';
-import { RpcClient } from '../rpc/client.ts';
 import { networkStatus, type NetworkStatus } from '../rpc/methods.ts';
 import { ledgersIn } from './audit.ts';
 import { type Cli, given, type NetworkOptions } from './cli.ts';
-import { findNetwork } from './network.ts';
+import { clientOf, findNetwork } from './network.ts';
 import { fileDigest, SEED_DEFAULT } from './start-network.ts';
 import { decimal, text, wholeNumber } from './values.ts';
 
@@ -83,7 +84,28 @@ function ledgerPlace(cli: Cli, options: LoadCommandOptions): { readonly dataDir:
 export interface AuditedLoad {
   readonly json: boolean;
   readonly audit: boolean;
+  /** How the network is found again for the audit. */
+  readonly network: NetworkOptions;
   readonly load: LoadOptions & { readonly dataDir: string };
+  /** What runs beside the load and is over before the audit; aborted early when the load fails. */
+  readonly beside?: (signal: AbortSignal) => Promise<Beside>;
+}
+
+/** Runs `load`, and beside it what is wanted; both are over when this settles. */
+async function runBeside<T>(beside: AuditedLoad['beside'], signal: AbortSignal, load: () => Promise<T>): Promise<{ readonly report: T; readonly besides: Beside | undefined }> {
+  if (beside === undefined) return { report: await load(), besides: undefined };
+  const failed = new AbortController();
+  const running = beside(AbortSignal.any([signal, failed.signal]));
+  const [loaded, besides] = await Promise.allSettled([
+    load().catch((error: unknown) => {
+      failed.abort(error);
+      throw error;
+    }),
+    running,
+  ]);
+  if (loaded.status === 'rejected') throw loaded.reason;
+  if (besides.status === 'rejected') throw besides.reason;
+  return { report: loaded.value, besides: besides.value };
 }
 
 /**
@@ -95,7 +117,8 @@ export async function runAuditedLoad(cli: Cli, wanted: AuditedLoad, signal: Abor
   const { json, load } = wanted;
   const output = cli.progressOutput({ ...(json ? { json: true } : {}) });
   const before = new Set(ledgersIn(load.dataDir));
-  const report = await withProgressView(output, (onProgress) => modules.runLoad(load, { signal, onProgress })).catch((error: unknown) => {
+  const runLoad = (): Promise<LoadReport> => withProgressView(output, (onProgress) => modules.runLoad(load, { signal, onProgress }));
+  const { report, besides } = await runBeside(wanted.beside, signal, runLoad).catch((error: unknown) => {
     // Interrupted before anything was sent: what the user did, not what the load says of it.
     signal.throwIfAborted();
     throw error;
@@ -105,16 +128,18 @@ export async function runAuditedLoad(cli: Cli, wanted: AuditedLoad, signal: Abor
     const progress = new LiveLine(output);
     try {
       const ledgerFiles = ledgersIn(load.dataDir).filter((file) => !before.has(file));
-      audit = await modules.runAudit({ rpcUrl: load.rpcUrl, ledgerFiles, signal, onProgress: (line) => progress.update(line) });
+      // The node that the load began with may be down by now.
+      const { rpcUrl } = await findNetwork(cli, wanted.network);
+      audit = await modules.runAudit({ rpcUrl, ledgerFiles, signal, onProgress: (line) => progress.update(line) });
     } finally {
       progress.clear();
     }
   }
-  const ok = report.ok && audit?.ok !== false;
-  if (json) writeJsonLine(stdout, { ...report, ok, ...(audit === undefined ? {} : { audit }) });
+  const ok = report.ok && audit?.ok !== false && besides?.ok !== false;
+  if (json) writeJsonLine(stdout, { ...report, ok, ...besides?.fields, ...(audit === undefined ? {} : { audit }) });
   else {
     const colour = stdout.style === COLOUR_STYLE;
-    writeLines(stdout, [...reportLines(report, colour), ...(audit === undefined ? [] : ['', ...renderAudit(audit, { colour })])]);
+    writeLines(stdout, [...reportLines(report, colour), ...(besides === undefined ? [] : ['', ...besides.lines]), ...(audit === undefined ? [] : ['', ...renderAudit(audit, { colour })])]);
   }
   signal.throwIfAborted();
   return ok ? EXIT_GOOD : EXIT_BAD;
@@ -163,8 +188,8 @@ export function loadCommand(cli: Cli): Command {
     .action(
       cli.run<LoadCommandOptions>(async (options, command) => {
         assertExclusive(options, command);
-        const { rpcUrl } = await findNetwork(cli, options);
-        const client = new RpcClient({ url: rpcUrl });
+        const network = await findNetwork(cli, options);
+        const client = clientOf(network);
         let status: NetworkStatus;
         try {
           status = await networkStatus(client);
@@ -175,8 +200,8 @@ export function loadCommand(cli: Cli): Command {
         assertOptionsFit(options, command, status.shards);
         const ledger = ledgerPlace(cli, options);
         try {
-          const load = loadOptions(cli, options, rpcUrl, ledger.dataDir, status.shards);
-          return await cli.context.interruptible((signal) => runAuditedLoad(cli, { json: options.json === true, audit: options.audit, load }, signal));
+          const load = loadOptions(cli, options, network.rpcUrl, ledger.dataDir, status.shards);
+          return await cli.context.interruptible((signal) => runAuditedLoad(cli, { json: options.json === true, audit: options.audit, network: options, load }, signal));
         } finally {
           ledger.remove();
         }

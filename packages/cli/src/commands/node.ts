@@ -3,17 +3,16 @@ import { SHARDS_MAX } from '@shardlab/crosslink';
 import { type Command, Option } from 'commander';
 import { genesisText, nameGenesis } from '../cluster/genesis-file.ts';
 import { writeFileAtomic } from '../cluster/json.ts';
-import { clusterPaths, nodeIdentities, nodePaths } from '../cluster/layout.ts';
+import { clusterPaths, idsInWords, nodeIdentities, nodePaths } from '../cluster/layout.ts';
 import { nodeConfig, writeNodeConfig } from '../cluster/node-config.ts';
 import { EXIT_GOOD, usageError } from '../output/cli-error.ts';
 import { LOG_LEVELS, type LogLevel } from '../output/log-entry.ts';
-import type { Cli, CommonOptions } from './cli.ts';
+import { type Cli, type CommonOptions, type SizeOptions, sizeOf } from './cli.ts';
 import { ACCOUNTS_DEFAULT, SEED_DEFAULT, SHARDS_DEFAULT } from './start-network.ts';
 import { oneOf, text, wholeNumber } from './values.ts';
 
-interface NodeOptions extends CommonOptions {
+interface NodeOptions extends CommonOptions, SizeOptions {
   readonly id: string;
-  readonly shards: number;
   readonly accounts: number;
   readonly seed: number;
   readonly listen: string[];
@@ -34,7 +33,7 @@ async function prepareGenesis(cli: Cli, options: NodeOptions, dataDir: string): 
   const crypto = await modules.crypto();
   const { genesisFile } = clusterPaths(dataDir);
   const plan = await modules.planDerivedGenesis(options.accounts, options.seed);
-  const wanted = genesisText(crypto, { shards: options.shards, seed: options.seed, accounts: plan });
+  const wanted = genesisText(crypto, { ...sizeOf(options), seed: options.seed, accounts: plan });
   if (!existsSync(genesisFile)) {
     writeFileAtomic(genesisFile, wanted);
     return genesisFile;
@@ -51,10 +50,10 @@ async function prepareGenesis(cli: Cli, options: NodeOptions, dataDir: string): 
  */
 export function nodeCommand(cli: Cli): Command {
   const addresses = (flag: string, what: string): Option => new Option(`${flag} <multiaddr>`, what).default([]).argParser(collect as (value: string) => unknown);
+  const command = cli.command('node', 'become one node of a network that is given by numbers');
   return cli
-    .command('node', 'become one node of a network that is given by numbers')
-    .addOption(new Option('--id <id>', 'beacon, shard-0, shard-1, …').makeOptionMandatory())
-    .addOption(new Option('--shards <number>', `1 to ${SHARDS_MAX}`).default(SHARDS_DEFAULT).argParser(wholeNumber(1, SHARDS_MAX)))
+    .withSize(command, SHARDS_MAX, SHARDS_DEFAULT)
+    .addOption(new Option('--id <id>', 'beacon, shard-0, shard-1.2, …').makeOptionMandatory())
     .addOption(new Option('--accounts <number>', 'funded accounts').default(ACCOUNTS_DEFAULT).argParser(wholeNumber(1, 2_000_000)))
     .addOption(new Option('--seed <seed>', 'of all keys').default(SEED_DEFAULT).argParser(wholeNumber(0, Number.MAX_SAFE_INTEGER)))
     .addOption(addresses('--listen', 'libp2p address to listen on; may be repeated'))
@@ -65,8 +64,9 @@ export function nodeCommand(cli: Cli): Command {
     .addOption(new Option('--log-level <level>', 'of the log').default('info').argParser(oneOf(Object.keys(LOG_LEVELS) as LogLevel[])))
     .action(
       cli.run<NodeOptions>(async (options) => {
-        const identity = nodeIdentities(options.shards).find((candidate) => candidate.id === options.id);
-        if (identity === undefined) throw usageError('cluster/no-node', `there is no node ${options.id}: give beacon, or shard-0 to shard-${options.shards - 1}`);
+        const size = sizeOf(options);
+        const identity = nodeIdentities(size).find((candidate) => candidate.id === options.id);
+        if (identity === undefined) throw usageError('cluster/no-node', `there is no node ${options.id}: give ${idsInWords(size)}`);
         const dataDir = cli.dataDir(options);
         const paths = nodePaths(dataDir, identity.id);
         mkdirSync(paths.directory, { recursive: true });

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { EXIT_GOOD } from '../output/cli-error.ts';
 import { auditCommand } from './audit.ts';
+import { chaosCommand } from './chaos.ts';
+import { composeCommand } from './compose.ts';
 import { Cli } from './cli.ts';
 import type { CliContext } from './context.ts';
 import { demoCommand } from './demo.ts';
@@ -17,7 +19,21 @@ import { traceCommand } from './trace.ts';
 import { upCommand } from './up.ts';
 
 /** The commands in the order in which the help lists them. */
-const COMMANDS = [demoCommand, upCommand, loadCommand, statusCommand, sendCommand, killCommand, traceCommand, logsCommand, auditCommand, downCommand, simCommand];
+const COMMANDS = [
+  demoCommand,
+  upCommand,
+  loadCommand,
+  statusCommand,
+  sendCommand,
+  killCommand,
+  chaosCommand,
+  traceCommand,
+  logsCommand,
+  auditCommand,
+  simCommand,
+  composeCommand,
+  downCommand,
+];
 
 function version(): string {
   const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };

@@ -5,12 +5,12 @@ import { waitFor } from '../cluster/wait.ts';
 import { badAnswer, EXIT_BAD, EXIT_GOOD, usageError } from '../output/cli-error.ts';
 import type { TransactionTrace } from '../output/transaction-trace.ts';
 import { quantityOf } from '../rpc/answers.ts';
-import { RpcClient, RpcError } from '../rpc/client.ts';
+import { type RpcClient, RpcError } from '../rpc/client.ts';
 import { networkStatus, type NetworkStatus } from '../rpc/methods.ts';
 import { maxFeePerGas, PRIORITY_FEE_PER_GAS } from '../workload/fees.ts';
 import { derivedSecret } from '../workload/key-labels.ts';
 import type { Cli, NetworkOptions } from './cli.ts';
-import { findNetwork } from './network.ts';
+import { clientOf, findNetwork } from './network.ts';
 import { fetchTrace, printTrace } from './trace.ts';
 import { hex, wei, wholeNumber } from './values.ts';
 
@@ -98,8 +98,7 @@ export function sendCommand(cli: Cli): Command {
     .addOption(new Option('--value <wei>', 'amount').argParser(wei).makeOptionMandatory())
     .action(
       cli.run<SendOptions>(async (options) => {
-        const { rpcUrl } = await findNetwork(cli, options);
-        const client = new RpcClient({ url: rpcUrl });
+        const client = clientOf(await findNetwork(cli, options));
         const progress = cli.progress(options);
         try {
           const hash = await submit(cli, client, options);

@@ -31,7 +31,6 @@ export function placeAccounts(crypto: Crypto, cluster: Cluster, accounts: readon
 /** What `up` prints of a running network, as Anvil does: accounts, keys, chain id and URL, ready to be copied. */
 export function bannerLines(cluster: Cluster, accounts: readonly PlacedAccount[], dataDir: string, output: Output): string[] {
   const { style } = output;
-  const shardNodes = cluster.nodes.filter((node) => node.role === 'shard');
   const lines = [
     '',
     style.bold(`Accounts (the first ${accounts.length})`),
@@ -45,7 +44,7 @@ export function bannerLines(cluster: Cluster, accounts: readonly PlacedAccount[]
     style.bold('Network'),
     `chain id   ${cluster.chainId}`,
     `url        ${style.accent(cluster.nodes[0]!.rpcUrl)}  (the whole network; every node serves it)`,
-    `shards     ${cluster.shards}, ${shardNodes.length + 1} processes`,
+    `shards     ${cluster.shards}${cluster.validators === 1 ? '' : ` of ${cluster.validators} validators`}, ${cluster.nodes.length} processes`,
     `genesis    ${cluster.genesisHash}`,
     `data       ${dataDir}`,
   ];

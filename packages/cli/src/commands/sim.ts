@@ -1,8 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { Option } from 'commander';
-import type { Command } from 'commander';
-import type { Plan, SeedResult, SwarmOptions, SwarmSummary, SwarmTally } from '@shardlab/node/sim';
+import { type Command, Option } from 'commander';
+import { loadSimulator, type Plan, type SeedResult, type SwarmOptions, type SwarmSummary, type SwarmTally } from '@shardlab/node';
 import { EXIT_BAD, EXIT_GOOD, usageError } from '../output/cli-error.ts';
 import { writeJsonLine, writeLines } from '../output/output.ts';
 import { tableLines } from '../output/table.ts';
@@ -27,7 +26,7 @@ interface SimOptions extends CommonOptions {
   readonly plan?: string;
 }
 
-type Sim = typeof import('@shardlab/node/sim');
+type Sim = Awaited<ReturnType<typeof loadSimulator>>;
 
 /** `shardlab sim`: exit code 1 when a seed fails. */
 export function simCommand(cli: Cli): Command {
@@ -40,7 +39,7 @@ export function simCommand(cli: Cli): Command {
     .addOption(new Option('--txs <number>', 'transfers that a client sends while things go wrong').default(500).argParser(wholeNumber(0, 1_000_000)))
     .addOption(new Option('--cross-shard <share>', 'of the transfers, 0 to 1').default(0.2).argParser(decimal(0, 1, true)))
     .addOption(new Option('--faults <list>', 'kinds, separated by commas; all, or none').default('all').argParser(text('all, none, or kinds of faults')))
-    .addOption(new Option('--latency <model>', 'lan, constant:20, normal:50,15 or wan').default('lan').argParser(text('a latency model')))
+    .addOption(new Option('--latency <model>', 'lan, wan, constant:20ms, uniform:1ms..5ms or normal:50ms±10ms').default('lan').argParser(text('a latency model')))
     .addOption(new Option('--workers <number>', 'threads').default(Math.min(64, availableParallelism())).argParser(wholeNumber(1, 64)))
     .addOption(new Option('--shrink', 'reduce the fault schedule of the first failure to a minimal one, and write it beside you'))
     .addOption(new Option('--plan <file>', 'play a fault schedule that --shrink has written').argParser(text('a file')))
@@ -60,7 +59,7 @@ class SimRun {
   }
 
   async run(): Promise<number> {
-    const sim = await import('@shardlab/node/sim');
+    const sim = await loadSimulator();
     const swarm = this.checked(sim);
     if (this.options.plan !== undefined) return this.playPlan(sim, swarm, this.options.plan);
     const range = this.options.seed ?? this.options.seeds;

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { type Demands, type FundedAccounts, openCluster, type OpenedCluster } from '../cluster/open-cluster.ts';
+import type { NetworkSize } from '../cluster/layout.ts';
 import { usageError } from '../output/cli-error.ts';
 import type { LiveLine } from '../output/live-line.ts';
 import type { TraceSummary } from '../workload/trace.ts';
@@ -16,9 +17,8 @@ export const SEED_DEFAULT = 1;
 export const SHARDS_DEFAULT = 4;
 
 /** What `up` and `demo` ask for. */
-export interface StartRequest {
+export interface StartRequest extends NetworkSize {
   readonly dataDir: string;
-  readonly shards: number;
   readonly accounts: number;
   readonly seed: number;
   readonly basePort: number;
@@ -51,7 +51,7 @@ function traceLine(summary: TraceSummary): string {
 /** Makes the network or resumes it, with progress; it runs and is healthy when this resolves. */
 export async function startNetwork(context: CliContext, request: StartRequest, progress: LiveLine, signal: AbortSignal): Promise<OpenedCluster> {
   const { modules, nodeCommand, env } = context;
-  const { traceFile, shards, seed, basePort } = request;
+  const { traceFile, shards, validators, beaconValidators, seed, basePort } = request;
   const trace = traceFile === undefined ? undefined : await fileDigest(traceFile);
   const fund = async (): Promise<FundedAccounts> => {
     progress.update(traceFile === undefined ? 'deriving accounts' : 'reading the trace');
@@ -63,7 +63,7 @@ export async function startNetwork(context: CliContext, request: StartRequest, p
     dataDir: request.dataDir,
     crypto: await modules.crypto(),
     demands: { ...request.demands, trace },
-    network: { shards, seed, basePort },
+    network: { shards, validators, beaconValidators, seed, basePort },
     fund,
     launch: { command: nodeCommand, env },
     logLevel: request.logLevel,

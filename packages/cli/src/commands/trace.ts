@@ -3,9 +3,9 @@ import { badAnswer, EXIT_GOOD } from '../output/cli-error.ts';
 import { writeJsonLine, writeLines } from '../output/output.ts';
 import { traceDiagram, traceLines } from '../output/trace-diagram.ts';
 import { parseTrace, type TransactionTrace } from '../output/transaction-trace.ts';
-import { RpcClient } from '../rpc/client.ts';
+import type { RpcClient } from '../rpc/client.ts';
 import type { Cli, CommonOptions, NetworkOptions } from './cli.ts';
-import { findNetwork } from './network.ts';
+import { clientOf, findNetwork } from './network.ts';
 import { hex } from './values.ts';
 
 /** Asks a network for one transaction's life; undefined when it does not know the hash. */
@@ -32,11 +32,10 @@ export function traceCommand(cli: Cli): Command {
     .action(
       cli.run<NetworkOptions>(async (options, _command, [given = '']) => {
         const hash = given.toLowerCase();
-        const { rpcUrl } = await findNetwork(cli, options);
-        const client = new RpcClient({ url: rpcUrl });
+        const client = clientOf(await findNetwork(cli, options));
         try {
           const trace = await fetchTrace(client, hash);
-          if (trace === undefined) throw badAnswer('cli/unknown-transaction', `no transaction ${hash} on the network at ${rpcUrl}`);
+          if (trace === undefined) throw badAnswer('cli/unknown-transaction', `no transaction ${hash} on the network at ${client.url}`);
           printTrace(cli, options, trace);
           return EXIT_GOOD;
         } finally {

@@ -11,19 +11,17 @@ import { LOG_LEVELS, type LogLevel } from '../output/log-entry.ts';
 import { writeJsonLine, writeLines } from '../output/output.ts';
 import { RpcClient } from '../rpc/client.ts';
 import { networkStatus } from '../rpc/methods.ts';
-import { type Cli, type CommonOptions, given } from './cli.ts';
+import { type Cli, type CommonOptions, given, type SizeOptions, sizeOf } from './cli.ts';
 import { bannerLines, placeAccounts } from './shown-accounts.ts';
 import { ACCOUNTS_DEFAULT, SEED_DEFAULT, SHARDS_DEFAULT, startNetwork, type StartRequest } from './start-network.ts';
-import { oneOf, text, validators, wholeNumber } from './values.ts';
+import { oneOf, text, wholeNumber } from './values.ts';
 
 const BASE_PORT_DEFAULT = 8_545;
 const ACCOUNTS_MAX = 2_000_000;
 const WATCH_INTERVAL_MS = 1_000;
 const STATUS_TIMEOUT_MS = 2_000;
 
-interface UpOptions extends CommonOptions {
-  readonly shards: number;
-  readonly validators: number;
+interface UpOptions extends CommonOptions, SizeOptions {
   readonly basePort: number;
   readonly accounts: number;
   readonly seed: number;
@@ -36,8 +34,8 @@ function request(cli: Cli, options: UpOptions, command: Command): StartRequest {
   if (options.trace !== undefined && given(command, 'accounts')) {
     throw usageError('cli/contradiction', '--accounts and --trace exclude each other: a trace brings its own accounts');
   }
-  const { shards, accounts, seed, basePort } = options;
-  const asked = { shards, accounts, seed, basePort };
+  const { accounts, seed, basePort } = options;
+  const asked = { ...sizeOf(options), accounts, seed, basePort };
   const demands = Object.fromEntries(Object.entries(asked).filter(([name]) => given(command, name)));
   const traceFile = options.trace === undefined ? undefined : cli.file(options.trace);
   return { dataDir: cli.dataDir(options), ...asked, traceFile, logLevel: options.logLevel, demands };
@@ -49,8 +47,9 @@ async function announce(cli: Cli, options: UpOptions, opened: OpenedCluster): Pr
   const dataDir = cli.dataDir(options);
   const accounts = placeAccounts(await modules.crypto(), cluster, opened.accounts);
   if (options.json === true) {
-    const { genesisHash, chainId, shards, nodes } = cluster;
-    writeJsonLine(stdout, { ok: true, dataDir, resumed, started, genesisHash, chainId, shards, rpcUrl: nodes[0]!.rpcUrl, nodes, accounts });
+    const { genesisHash, chainId, shards, validators, beaconValidators, nodes } = cluster;
+    const size = { shards, validators, beaconValidators };
+    writeJsonLine(stdout, { ok: true, dataDir, resumed, started, genesisHash, chainId, ...size, rpcUrl: nodes[0]!.rpcUrl, nodes, accounts });
     return;
   }
   const total = cluster.nodes.length;
@@ -63,7 +62,11 @@ async function watchLine(cluster: Cluster): Promise<string> {
   const client = new RpcClient({ url: running[0]?.rpcUrl ?? cluster.nodes[0]!.rpcUrl });
   try {
     const status = await networkStatus(client, { timeoutMs: STATUS_TIMEOUT_MS, attempts: 1 });
-    const heights = status.nodes.filter((node) => node.shard !== undefined).map((node) => (node.healthy ? `#${String(node['height'])}` : 'down'));
+    const shards = Map.groupBy(status.nodes.filter((node) => node.shard !== undefined), (node) => node.shard!);
+    const heights = [...shards.values()].map((nodes) => {
+      const healthy = nodes.filter((node) => node.healthy).map((node) => Number(node['height']));
+      return healthy.length === 0 ? 'down' : `#${Math.max(...healthy)}`;
+    });
     return `${running.length} of ${cluster.nodes.length} nodes run; beacon #${status.beacon.height}, shards ${heights.join(' ')} (Ctrl-C stops all)`;
   } catch {
     return `${running.length} of ${cluster.nodes.length} nodes run; no status yet (Ctrl-C stops all)`;
@@ -100,10 +103,9 @@ async function stayInForeground(cli: Cli, options: UpOptions, progress: LiveLine
 
 /** `shardlab up`. */
 export function upCommand(cli: Cli): Command {
+  const command = cli.command('up', 'start a network of a beacon and some shards, or resume it');
   return cli
-    .command('up', 'start a network of one beacon and some shards, or resume it')
-    .addOption(new Option('--shards <number>', `1 to ${SHARDS_MAX}`).default(SHARDS_DEFAULT).argParser(wholeNumber(1, SHARDS_MAX)))
-    .addOption(new Option('--validators <number>', 'validators of each committee').default(1).argParser(validators))
+    .withSize(command, SHARDS_MAX, SHARDS_DEFAULT)
     .addOption(
       new Option('--base-port <port>', 'JSON-RPC ports from here on, then libp2p ports; 0: any free ones').default(BASE_PORT_DEFAULT).argParser(wholeNumber(0, 65_535)),
     )

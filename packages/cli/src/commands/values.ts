@@ -1,4 +1,7 @@
 import { InvalidArgumentError } from 'commander';
+import { COMMITTEE_SIZES } from '../cluster/layout.ts';
+import { usageError } from '../output/cli-error.ts';
+import { printable } from '../output/style.ts';
 
 /** A parser of one option's text; throws {@link InvalidArgumentError} with what would be right. */
 export type ValueParser<T> = (text: string) => T;
@@ -21,10 +24,13 @@ export function decimal(min: number, max: number, minIncluded: boolean): ValuePa
   };
 }
 
-/** Validators per committee: one, for now. */
-export function validators(text: string): 1 {
-  if (wholeNumber(1, 1_000)(text) === 1) return 1;
-  throw new InvalidArgumentError('Committees of more than one validator are not available yet: leave it out, or give 1.');
+/** The size of a committee that option `flag` gives: n = 3f + 1. Throws the one line that says so. */
+export function committeeSize(flag: string): ValueParser<number> {
+  return (text) => {
+    const found = COMMITTEE_SIZES.find((size) => String(size) === text);
+    if (found !== undefined) return found;
+    throw usageError('cli/committee', `${flag} must be 3f + 1: ${COMMITTEE_SIZES.slice(0, -1).join(', ')} or ${COMMITTEE_SIZES.at(-1)}, not ${printable(text)}`);
+  };
 }
 
 /** Wei, 0 to 2^128 - 1, in decimal digits. */
@@ -60,6 +66,12 @@ export function text(what: string): ValueParser<string> {
     if (value.trim() === '') throw new InvalidArgumentError(`Give ${what}.`);
     return value;
   };
+}
+
+/** The name of a docker image, with tag or digest (distribution's reference grammar, without its finer rules). */
+export function imageName(value: string): string {
+  if (/^[a-z0-9][\w.:@/-]{0,254}$/.test(value)) return value;
+  throw new InvalidArgumentError('Give the name of an image, such as shardlab:local.');
 }
 
 /** The URL of a node, without trailing slashes. */

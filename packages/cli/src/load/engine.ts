@@ -70,7 +70,7 @@ export interface EngineResult {
 }
 
 /**
- * The open loop: transaction i is due at start + i / rate, whatever the network does. Every tick sends what is due, one request for each shard; one
+ * The open loop: transaction i is due at start + i / rate, whatever the network does. Every tick sends what is due, one request for each validator; one
  * long poll for each shard brings the ends. Nothing is forgotten: each transaction offered ends as committed, aborted, rejected or pending.
  */
 export class LoadEngine {
@@ -79,7 +79,8 @@ export class LoadEngine {
   private readonly modules: EngineModules;
   private readonly book: LoadBook;
   private readonly pacer: Pacer;
-  private readonly submitters: readonly ShardSubmitter[];
+  /** By shard: one for each validator that takes transactions; a sender's go by one of them, in order. */
+  private readonly submitters: readonly (readonly ShardSubmitter[])[];
   private readonly pollers: readonly ShardPoller[];
   private readonly lookups: Lookups;
   private readonly blocked: Uint8Array;
@@ -87,6 +88,8 @@ export class LoadEngine {
   private failure: Error | undefined;
   private resubmitted = 0;
   private rewinding = false;
+  /** Submitters whose transactions are sent again in this sweep. */
+  private readonly stale = new Set<ShardSubmitter>();
 
   constructor(load: SignedLoad, options: EngineOptions, modules: EngineModules) {
     this.load = load;
@@ -105,8 +108,8 @@ export class LoadEngine {
       refused: (refusal) => this.refused(refusal),
       failed: (error) => this.fail(error),
     });
-    this.submitters = modules.endpoints.map(
-      (endpoints, shard) => new ShardSubmitter({ shard, load }, { endpoints, http: modules.http, events: events(shard) }),
+    this.submitters = modules.endpoints.map((endpoints, shard) =>
+      endpoints.lanes().map((lane) => new ShardSubmitter({ shard, load }, { endpoints: lane, http: modules.http, events: events(shard) })),
     );
     const tracker = new OutcomeTracker(this.book, this.pacer);
     this.pollers = modules.endpoints.map((endpoints, shard) => {
@@ -158,7 +161,7 @@ export class LoadEngine {
       lagMaxMs = Math.max(lagMaxMs, now - tickMs);
       if (this.options.signal?.aborted === true || this.failure !== undefined || now > giveUpMs) break;
       while (this.book.offeredCount < count && this.book.startMs + this.book.intendedMs(this.book.offeredCount) <= now) this.offer();
-      for (const submitter of this.submitters) submitter.pump(now, signal);
+      for (const lanes of this.submitters) for (const submitter of lanes) submitter.pump(now, signal);
       if (now >= sweepMs) {
         sweepMs = now + SWEEP_MS;
         this.sweep(now, signal);
@@ -181,6 +184,8 @@ export class LoadEngine {
     this.rewinding = true;
     this.resubmitted += this.pacer.rewindStale(now, this.options.resubmitAfterMs);
     this.rewinding = false;
+    for (const submitter of this.stale) submitter.turn();
+    this.stale.clear();
     this.lookups.pump(now, signal);
     this.modules.onProgress?.(this.progress(now));
   }
@@ -195,16 +200,22 @@ export class LoadEngine {
   }
 
   private release(index: number): void {
-    const submitter = this.submitters[this.load.fromShard[index]!]!;
-    if (this.rewinding) submitter.enqueueAgain(index);
-    else submitter.enqueue(index);
+    const lanes = this.submitters[this.load.fromShard[index]!]!;
+    // Divided first: accounts may be dealt out to the shards in turn.
+    const submitter = lanes[Math.floor(this.load.sender[index]! / this.submitters.length) % lanes.length]!;
+    if (this.rewinding) {
+      submitter.enqueueAgain(index);
+      this.stale.add(submitter);
+    } else submitter.enqueue(index);
   }
 
   private shardIsBack(shard: number): void {
-    this.submitters[shard]!.hurry();
+    for (const submitter of this.submitters[shard]!) submitter.hurry();
     this.rewinding = true;
     this.resubmitted += this.pacer.rewindShard(shard);
     this.rewinding = false;
+    // They go to who answers now: nobody is suspected of having forgotten them.
+    this.stale.clear();
   }
 
   private accepted(index: number): void {
@@ -245,7 +256,7 @@ export class LoadEngine {
   private progress(now: number): EngineProgress {
     const problems = new Map<number, string>();
     this.pollers.forEach((poller, shard) => {
-      const problem = poller.problem ?? this.submitters[shard]!.problem;
+      const problem = poller.problem ?? this.submitters[shard]!.find((submitter) => submitter.problem !== undefined)?.problem;
       if (problem !== undefined) problems.set(shard, problem);
     });
     return { ...this.book.totals(), planned: this.load.count, elapsedMs: Math.max(0, now - this.book.startMs), problems };

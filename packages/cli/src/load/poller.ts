@@ -52,6 +52,8 @@ export class ShardPoller {
         this.trouble = undefined;
         backoffMs = BACKOFF_MIN_MS;
         for (const block of blocks) this.take(block);
+        // A shard that is well makes blocks even when idle.
+        if (blocks.length === 0 && waitMs > 0) this.endpoints.stale(client);
         // Missed blocks can only be made good by asking for each transaction: sending again finds out which.
         if (wasAway || missed) this.events.back();
       } catch (error) {

@@ -60,7 +60,7 @@ class Fifo {
 }
 
 /**
- * Sends one shard's transactions: everything that is due in one request, and one request at a time, so that a sender's nonces arrive in order; a node
+ * Sends a shard's transactions, or those of a part of its senders, by one of its validators: everything that is due in one request, and one request at a time, so that a sender's nonces arrive in order; a node
  * that lags gets larger batches, not more of them. What could not be delivered goes first next time, after a pause that doubles to a second.
  */
 export class ShardSubmitter {
@@ -109,6 +109,11 @@ export class ShardSubmitter {
   hurry(): void {
     this.pauseUntilMs = 0;
     this.backoffMs = BACKOFF_MIN_MS;
+  }
+
+  /** What this shard's validator took seems forgotten, although others make blocks: sends by another one of them from now on. */
+  turn(): void {
+    this.endpoints.stale(this.endpoints.current);
   }
 
   /** Starts a request if there is something to send and none is under way. Called at each tick. */

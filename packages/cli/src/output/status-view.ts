@@ -16,9 +16,24 @@ export interface StatusNode extends Readonly<Record<string, unknown>> {
   readonly pid: number | null;
 }
 
+/** A chain with its committee. */
+export interface StatusChain {
+  /** `beacon`, `shard-2`. */
+  readonly chain: string;
+  readonly validators: number;
+  /** Validators that it takes to agree. */
+  readonly quorum: number;
+  /** Validators that answer. */
+  readonly answering: number;
+  /** Why it makes no blocks, if it makes none. */
+  readonly stands?: string;
+}
+
 /** The answer of `status --json`. */
 export interface StatusView {
+  /** By chain, the beacon's first. */
   readonly nodes: readonly StatusNode[];
+  readonly chains: readonly StatusChain[];
   readonly beacon: { readonly height: number; readonly epoch: number };
 }
 
@@ -39,8 +54,18 @@ function health(node: StatusNode, style: Style): string {
   return style.bad(typeof reason === 'string' && reason !== '' ? printable(reason) : 'not healthy');
 }
 
+/** Whether the node leads its committee, and in which view: empty where one validator decides alone. */
+function role(node: StatusNode, style: Style): string[] {
+  const { view, leader, active } = (node['consensus'] ?? {}) as { readonly view?: unknown; readonly leader?: unknown; readonly active?: unknown };
+  if (typeof view !== 'number' || typeof leader !== 'number') return ['-', '-'];
+  const index = /\.(\d+)$/.exec(node.id)?.[1] ?? '0';
+  const name = String(leader) === index ? style.good('leader') : 'follower';
+  return active === true ? [name, String(view)] : [style.warn('electing'), String(view)];
+}
+
+const NODE_COLUMN = { title: 'node' } as const;
+const COMMITTEE_COLUMNS = [{ title: 'role' }, { title: 'view', align: 'right' }] as const;
 const COLUMNS = [
-  { title: 'node' },
   { title: 'height', align: 'right' },
   { title: 'state root' },
   { title: 'peers', align: 'right' },
@@ -54,11 +79,20 @@ const COLUMNS = [
   { title: 'health' },
 ] as const;
 
-/** The table of `status`, for a terminal or a pipe. */
+/** One line for each chain that stands. */
+function standingLines(view: StatusView, style: Style): string[] {
+  const standing = view.chains.filter((chain) => chain.stands !== undefined);
+  if (standing.length === 0) return [];
+  return ['', ...standing.map(({ chain, stands }) => style.bold(style.bad(`${printable(chain)} makes no blocks: ${printable(stands!)}`)))];
+}
+
+/** The table of `status`, for a terminal or a pipe: with roles and views where there are committees. */
 export function statusLines(view: StatusView, output: Output): string[] {
   const { style } = output;
+  const committees = view.chains.some((chain) => chain.validators > 1);
   const rows = view.nodes.map((node) => [
     style.bold(printable(node.id)),
+    ...(committees ? role(node, style) : []),
     count(node.height),
     node.stateRoot === null ? '-' : printable(output.isTerminal ? shortHash(node.stateRoot) : node.stateRoot),
     count(node.peers),
@@ -74,7 +108,8 @@ export function statusLines(view: StatusView, output: Output): string[] {
   const well = view.nodes.filter((node) => node.healthy).length;
   const sum = `${well} of ${view.nodes.length} nodes healthy`;
   return [
-    ...tableLines(COLUMNS, rows, style.dim),
+    ...tableLines([NODE_COLUMN, ...(committees ? COMMITTEE_COLUMNS : []), ...COLUMNS], rows, style.dim),
+    ...standingLines(view, style),
     '',
     `beacon at height ${view.beacon.height}, epoch ${view.beacon.epoch}; ${well === view.nodes.length ? style.good(sum) : style.bad(sum)}`,
   ];

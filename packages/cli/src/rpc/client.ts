@@ -39,9 +39,11 @@ export interface CallOptions {
 export interface RpcClientOptions {
   /** Base URL of a node, for example `http://127.0.0.1:8545`. */
   readonly url: string;
+  /** Base URLs of other nodes of the same network: taken in turn when one does not answer. */
+  readonly others?: readonly string[];
   /** For one try; default 10,000. */
   readonly timeoutMs?: number;
-  /** Tries of a call that found no node or got no answer in time; default 3. */
+  /** Tries of a call that found no node or got no answer in time; default 3, and with others up to 5, so that a few dead ones are passed over. */
   readonly attempts?: number;
 }
 
@@ -54,19 +56,28 @@ export function checkRpcUrl(text: string): string {
   return text.replace(/\/+$/, '');
 }
 
+/** Tries of a call that has other nodes to turn to. */
+const ATTEMPTS_AMONG_OTHERS = 5;
+
 /** A small JSON-RPC 2.0 client over HTTP POST: timeouts, bounded retries, and errors of one line. */
 export class RpcClient {
-  readonly url: string;
+  private readonly urls: readonly string[];
+  private at = 0;
   private readonly timeoutMs: number;
   private readonly attempts: number;
   private readonly http: HttpTransport;
   private nextId = 1;
 
   constructor(options: RpcClientOptions, modules: { readonly http?: HttpTransport } = {}) {
-    this.url = checkRpcUrl(options.url);
+    this.urls = [options.url, ...(options.others ?? [])].map(checkRpcUrl);
     this.timeoutMs = options.timeoutMs ?? 10_000;
-    this.attempts = options.attempts ?? 3;
+    this.attempts = options.attempts ?? Math.min(ATTEMPTS_AMONG_OTHERS, 2 + this.urls.length);
     this.http = modules.http ?? new KeepAliveTransport();
+  }
+
+  /** Base URL of the node that is asked now. */
+  get url(): string {
+    return this.urls[this.at]!;
   }
 
   /** Calls one method. Rejects with {@link RpcError}, or `rpc/unreachable`, `rpc/timeout`, `rpc/bad-answer`. */
@@ -99,13 +110,16 @@ export class RpcClient {
     const attempts = options.attempts ?? this.attempts;
     const timeoutMs = options.timeoutMs ?? this.timeoutMs;
     for (let attempt = 1; ; attempt++) {
+      const { url } = this;
       try {
-        const post = { url: this.url + path, contentType: 'application/json', body, timeoutMs };
+        const post = { url: url + path, contentType: 'application/json', body, timeoutMs };
         return await this.http.post(options.signal === undefined ? post : { ...post, signal: options.signal });
       } catch (error) {
         const transient = error instanceof ShardlabError && (error.code === 'rpc/unreachable' || error.code === 'rpc/timeout');
+        // Calls run side by side: the first one that fails moves on, for all of them.
+        if (transient && url === this.url) this.at = (this.at + 1) % this.urls.length;
         if (!transient || attempt >= attempts) throw error;
-        await sleep(100 * 2 ** attempt);
+        await sleep(this.urls.length === 1 ? 100 * 2 ** attempt : 100);
       }
     }
   }

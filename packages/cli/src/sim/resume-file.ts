@@ -1,5 +1,5 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
-import type { SeedResult, SwarmOptions } from '@shardlab/node/sim';
+import type { SeedResult, SwarmOptions } from '@shardlab/node';
 import { usageError } from '../output/cli-error.ts';
 
 /** Format of the first line. */

@@ -9,9 +9,14 @@ import type { FakeChain } from './audit-fake-chain.ts';
 export interface NodeHooks {
   /** What is served instead of a state's flat entries, by `bytesKey` of the flat key. */
   readonly state?: (shard: number, height: number, entries: Map<string, Uint8Array>) => void;
-  /** What is answered instead of any result. `shard` is undefined on `/`. */
-  readonly answer?: (method: string, shard: number | undefined, params: readonly unknown[], result: unknown) => unknown;
+  /** What is answered instead of any result. `shard` is undefined on `/`, `validator` where the network is asked and not one of its validators. */
+  readonly answer?: (method: string, shard: number | undefined, params: readonly unknown[], result: unknown, validator?: number) => unknown;
+  /** How many validators each committee has, each at a URL of its own. Default: none is named. */
+  readonly validators?: number;
 }
+
+/** Of one committee, by the URLs. */
+const VALIDATORS_MAX = 10;
 
 class Refusal extends Error {
   readonly rpcCode: number;
@@ -63,13 +68,19 @@ export class FakeNode {
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(part as Buffer);
+    const [, named, path = ''] = /^(?:\/v(\d+))?(\/.*)$/.exec(request.url ?? '') ?? [];
+    if (path === '/healthz') {
+      response.end(JSON.stringify(this.health(Number(named))));
+      return;
+    }
     const { id, method, params } = JSON.parse(Buffer.concat(parts).toString()) as { id: number; method: string; params: unknown[] };
-    const path = /^\/shard\/(\d+)$/.exec(request.url ?? '');
-    const shard = path === null ? undefined : Number(path[1]);
+    const shardPath = /^\/shard\/(\d+)$/.exec(path);
+    const shard = shardPath === null ? undefined : Number(shardPath[1]);
+    const validator = named === undefined ? undefined : Number(named) % VALIDATORS_MAX;
     let answer: object;
     try {
       const honest = shard === undefined ? this.network(method, params) : this.shard(shard, method, params);
-      answer = { jsonrpc: '2.0', id, result: this.hooks.answer?.(method, shard, params, honest) ?? honest };
+      answer = { jsonrpc: '2.0', id, result: this.hooks.answer?.(method, shard, params, honest, validator) ?? honest };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       answer = { jsonrpc: '2.0', id, error: { code: error.rpcCode, message: error.message } };
@@ -78,11 +89,30 @@ export class FakeNode {
     response.end(JSON.stringify(answer));
   }
 
+  /** The beacon's committee and the shards'. Validator V of chain C, the beacon's being the last, is at /v(C x 10 + V). */
+  private nodes(): { id: string; shard: number | null; rpcUrl: string; height: number }[] {
+    const chains = [...this.chain.shards.keys(), null];
+    return chains.flatMap((shard, at) =>
+      Array.from({ length: this.hooks.validators ?? 0 }, (_, validator) => ({
+        id: `${shard === null ? 'beacon' : `shard-${shard}`}${validator === 0 ? '' : `.${validator}`}`,
+        shard,
+        rpcUrl: `${this.url}/v${at * VALIDATORS_MAX + validator}`,
+        // One is a block behind the others.
+        height: (shard === null ? this.chain.beaconBlocks.length : this.heads[shard]!) - (validator === 1 ? 1 : 0),
+      })),
+    );
+  }
+
+  private health(named: number): object {
+    const node = this.nodes().find((each) => each.rpcUrl.endsWith(`/v${named}`));
+    return { id: node?.id, height: node?.height, genesisHash: toHex(this.chain.genesisHash) };
+  }
+
   private network(method: string, params: readonly unknown[]): unknown {
     const [from, count] = params as [number, number];
     switch (method) {
       case 'shard_status':
-        return { genesisHash: toHex(this.chain.genesisHash), chainId: 1337, shards: this.chain.shards.length, nodes: [] };
+        return { genesisHash: toHex(this.chain.genesisHash), chainId: 1337, shards: this.chain.shards.length, nodes: this.nodes() };
       case 'shard_getGenesis': {
         const { allocation, ...rest } = JSON.parse(this.chain.genesisText) as Record<string, unknown>;
         return { ...rest, allocationCount: (allocation as unknown[]).length };

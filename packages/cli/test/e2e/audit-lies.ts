@@ -289,6 +289,15 @@ const ATOMICITY_LIES: readonly Lie[] = [
 ];
 
 const OTHER_LIES: readonly Lie[] = [
+  {
+    check: 'fork',
+    // Validator 2 of shard 1 has its own idea of what the others agree on.
+    node: (chain) => ({
+      validators: 4,
+      answer: (method, shard, _params, result, validator) =>
+        method === 'shard_getBlocks' && shard === 1 && validator === 2 ? { ...(result as object), blocks: [toHex(chain.shards[1]!.blocks[0]!)] } : undefined,
+    }),
+  },
   { check: 'lock-conflict', node: recordsAs((record) => ({ ...record, locks: [{ key: '\0same', mode: 'write', run: 1 }] })) },
   { check: 'lock-stuck', node: recordsAs((record, index) => (index === 0 ? { ...record, deadlineMs: 1 } : record)) },
   { check: 'ledger-committed', ledger: (honest) => honest.map((entry) => (entry.outcome === 'aborted' ? { ...entry, outcome: 'committed' } : entry)) },

@@ -93,6 +93,32 @@ describe('the audit of an honest network', () => {
     await assert.rejects(runAudit({ rpcUrl: dead.url }, { crypto }), { code: 'audit/unreachable', message: /connection refused/ });
   });
 
+  test('compares the validators of each chain, one of which is a block behind', async () => {
+    node = await FakeNode.start(chain, { validators: 4 });
+    try {
+      const report = await runAudit({ rpcUrl: node.url }, { crypto });
+      assert.deepEqual([report.ok, report.validators], [true, { compared: 16, forks: 0 }]);
+    } finally {
+      await node.stop();
+    }
+  });
+
+  test('compares only who is there: another node at its URL, or none, is left out', async () => {
+    node = await FakeNode.start(chain, { validators: 4, answer: (method, shard, _params, result) => (method === 'shard_status' && shard === undefined ? swapped(result) : undefined) });
+    const swapped = (result: unknown): object => {
+      const { nodes, ...rest } = result as { nodes: { id: string; rpcUrl: string }[] };
+      // Two nodes at each other's URLs, one at nobody's.
+      const [first, second, third, ...others] = nodes;
+      return { ...rest, nodes: [{ ...first!, rpcUrl: second!.rpcUrl }, { ...second!, rpcUrl: first!.rpcUrl }, { ...third!, rpcUrl: 'http://127.0.0.1:1' }, ...others] };
+    };
+    try {
+      const report = await runAudit({ rpcUrl: node.url }, { crypto });
+      assert.deepEqual([report.ok, report.validators], [true, { compared: 12, forks: 0 }], 'of shard 0 only one is left, which is compared with nobody');
+    } finally {
+      await node.stop();
+    }
+  });
+
   withNode('stops when it is called off', async () => {
     const controller = new AbortController();
     const reason = new Error('enough');

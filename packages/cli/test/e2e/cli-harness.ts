@@ -63,6 +63,7 @@ export function auditReport(ok: boolean): AuditReport {
     sequences: { gaps: 0, duplicates: 0 },
     proofs: { batchesChecked: 4, bad: 0 },
     ledger: { checked: 10, violations: 0 },
+    validators: { compared: 0, forks: 0 },
     blocks: 7,
     transactions: 10,
     beaconBlocks: 3,

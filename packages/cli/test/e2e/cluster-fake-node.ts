@@ -1,7 +1,8 @@
 /**
  * A process that keeps the contract between node and cluster, and nothing else: `--config FILE`, ready.json, /healthz, SIGTERM, and as much JSON-RPC as the
  * commands under test ask for. What shall go wrong is told by environment variables that name a node:
- * FAKE_FAILS (cannot start), FAKE_CRASHES (ends without a word), FAKE_STUBBORN (ignores SIGTERM), FAKE_UNHEALTHY (healthz 503 for ever).
+ * FAKE_FAILS (cannot start), FAKE_CRASHES (ends without a word), FAKE_STUBBORN (ignores SIGTERM), FAKE_UNHEALTHY (healthz 503 for ever),
+ * FAKE_ALONE (connected to nobody).
  */
 import { appendFileSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
@@ -11,7 +12,7 @@ import process from 'node:process';
 import type { NodeConfig } from '../../src/cluster/node-config.ts';
 
 const config = JSON.parse(readFileSync(process.argv[process.argv.indexOf('--config') + 1]!, 'utf8')) as NodeConfig;
-const genesis = JSON.parse(readFileSync(config.genesisFile, 'utf8')) as { shards: number; chainId: number; workload: object; parameters: object };
+const genesis = JSON.parse(readFileSync(config.genesisFile, 'utf8')) as { shards: number; validators: { shards: string[][] }; chainId: number; workload: object; parameters: object };
 const is = (variable: string): boolean => process.env[variable] === config.id;
 const readyFile = join(config.directory, 'ready.json');
 
@@ -40,6 +41,7 @@ function listen(server: Listening, port: number): Promise<number> {
 
 interface Peer {
   id: string;
+  pid: number | null;
   role: string;
   shard: number | null;
   rpcUrl: string;
@@ -50,6 +52,14 @@ function peers(): Peer[] {
   return (JSON.parse(readFileSync(join(dirname(config.genesisFile), 'cluster.json'), 'utf8')) as { nodes: Peer[] }).nodes;
 }
 
+function running(pid: number | null): boolean {
+  try {
+    return pid !== null && process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 function status(): object {
   const cluster = JSON.parse(readFileSync(join(dirname(config.genesisFile), 'cluster.json'), 'utf8')) as { genesisHash: string };
   const nodes = peers().map(({ id, role, shard, rpcUrl }) => ({
@@ -57,7 +67,7 @@ function status(): object {
     ...{ healthy: true, pid: 1, mempool: { pending: 3, capacity: 9 }, outbox: { messages: 2 }, receiptBatches: { gossip: 5, pull: 1 } },
   }));
   const { shards, chainId, workload, parameters } = genesis;
-  return { genesisHash: cluster.genesisHash, chainId, shards, validators: 1, parameters, workload, beacon: { height: 42, epoch: 0 }, nodes };
+  return { genesisHash: cluster.genesisHash, chainId, shards, validators: genesis.validators.shards[0]!.length, parameters, workload, beacon: { height: 42, epoch: 0 }, nodes };
 }
 
 let sent: string | undefined;
@@ -107,7 +117,9 @@ rmSync(readyFile, { force: true });
 
 const http = createServer((request, response) => {
   if (request.url === '/healthz') {
-    response.writeHead(is('FAKE_UNHEALTHY') ? 503 : 200, { 'content-type': 'application/json' }).end('{}');
+    // Connected to whoever runs; one that is cut off has nobody.
+    const connected = is('FAKE_ALONE') ? [] : peers().flatMap((node) => (node.id !== config.id && running(node.pid) ? [node.id] : []));
+    response.writeHead(is('FAKE_UNHEALTHY') ? 503 : 200, { 'content-type': 'application/json' }).end(JSON.stringify({ connected }));
     return;
   }
   void bodyOf(request).then((text) => {

@@ -7,8 +7,8 @@ import type { Cluster } from '../../src/cluster/cluster-file.ts';
 import { signalNode, waitUntilGone } from '../../src/cluster/node-process.ts';
 import { assertPortsFree } from '../../src/cluster/ports.ts';
 import { findNodeProcess } from '../../src/cluster/process-identity.ts';
-import { stopCluster } from '../../src/cluster/change-cluster.ts';
-import { Bench, processesOf, type Ran } from './cli-harness.ts';
+import { killNodes, stopCluster } from '../../src/cluster/change-cluster.ts';
+import { Bench, FAKE_NODE, processesOf, type Ran } from './cli-harness.ts';
 
 function cluster(bench: Bench): Cluster {
   return JSON.parse(readFileSync(join(bench.dataDir, 'cluster.json'), 'utf8')) as Cluster;
@@ -106,6 +106,60 @@ test('kill ends one process, --restart brings it back on its ports', async (t: T
   assert.equal(twice.code, 0, twice.err);
   assert.notEqual(json(twice)['pid'], json(twice)['killedPid']);
   assert.equal((await bench.run(['status'])).code, 0);
+});
+
+const COMMITTEES = ['up', '--shards', '2', '--validators', '4', '--beacon-validators', '1', '--accounts', '12', '--base-port', '0', '--detach'];
+
+test('committees: a process for each validator, killed and started again one by one or all at once', async (t: TestContext) => {
+  const bench = new Bench(t);
+  const up = await bench.run(COMMITTEES);
+  assert.equal(up.code, 0, up.err);
+  assert.match(up.out, /9 nodes run/);
+  assert.match(up.out, /shards {5}2 of 4 validators, 9 processes/);
+  const { validators, beaconValidators, nodes } = cluster(bench);
+  assert.deepEqual([validators, beaconValidators], [4, 1]);
+  assert.deepEqual(nodes.map((node) => node.id), ['beacon', ...['shard-0', 'shard-1'].flatMap((id) => [id, `${id}.1`, `${id}.2`, `${id}.3`])]);
+  const config = JSON.parse(readFileSync(nodes[7]!.configFile, 'utf8')) as Record<string, unknown>;
+  assert.deepEqual([config['id'], config['shard'], config['validator'], config['bootstrap']], ['shard-1.2', 1, 2, [nodes[0]!.p2p]]);
+  assert.equal(processesOf(bench.dataDir)?.length ?? 9, 9);
+  assertOneLine(await bench.run(['up', '--validators', '7', '--detach', '--json']), 2, /has committees of 4, not 7: leave out --validators/);
+  assertOneLine(await bench.run(['up', '--beacon-validators', '4', '--detach', '--json']), 2, /has a beacon of 1, not 4/);
+
+  const killed = await bench.run(['kill', 'shard-1.2', '--json']);
+  assert.equal(json(killed)['killedPid'], nodes[7]!.pid);
+  assertOneLine(await bench.run(['kill', 'shard-1.4']), 2, /no node shard-1\.4: give beacon, or shard-0 to shard-1\.3/);
+  assert.equal((await bench.run(['kill', 'shard-1', '--json'])).code, 0);
+  const status = await bench.run(['status', '--json']);
+  const { chains } = json(status) as { chains: { chain: string; stands?: string }[] };
+  assert.deepEqual(chains.map(({ chain, stands }) => [chain, stands]), [['beacon', undefined], ['shard-0', undefined], ['shard-1', '2 of 4 validators answer, agreement takes 3']]);
+  assert.match((await bench.run(['status'])).out, /\nshard-1 makes no blocks: 2 of 4 validators answer, agreement takes 3\n/);
+  assert.equal((await bench.run(['kill', 'shard-1.2', '--restart'])).code, 0);
+  assert.equal(json(await bench.run(['status', '--json']))['chains'] !== undefined, true);
+
+  const all = await bench.run(['kill', '--all', '--json']);
+  assert.equal((json(all)['nodes'] as { killedPid: number | null }[]).filter((node) => node.killedPid !== null).length, 8);
+  assert.deepEqual(processesOf(bench.dataDir) ?? [], []);
+  assertOneLine(await bench.run(['kill', '--all']), 2, /no node is running: start it with "shardlab up" or "shardlab kill --all --restart"/);
+  const back = await bench.run(['kill', '--all', '--restart']);
+  assert.equal(back.code, 0, back.err);
+  assert.equal(back.out.trim().split('\n').at(-1), `shard-1.3 was not running and runs again: pid ${cluster(bench).nodes[8]!.pid}, ${nodes[8]!.rpcUrl}`);
+  assert.deepEqual(json(await bench.run(['down', '--json']))['killed'], []);
+  assert.deepEqual(processesOf(bench.dataDir) ?? [], []);
+});
+
+test('a start waits for connections: to a quorum of every chain, and of those that ran before', async (t: TestContext) => {
+  const bench = new Bench(t);
+  assert.equal((await bench.run(UP)).code, 0);
+  const launch = { command: [process.execPath, FAKE_NODE] as const, env: { ...bench.env, FAKE_ALONE: 'shard-1' } };
+  const options = { dataDir: bench.dataDir, ids: ['shard-1'], restart: true, launch, timeoutMs: 3_000 };
+  await assert.rejects(killNodes(options), { code: 'cluster/start-timeout', message: /^shard-1 did not become ready in time/ });
+  assert.equal(processesOf(bench.dataDir)?.length ?? 2, 2, 'and it is stopped again');
+  const [report] = await killNodes({ ...options, until: 'ready' });
+  assert.notEqual(report!.node.pid, null);
+  // shard-1 now tells of nobody: whoever comes back waits for it in vain, and goes on to run.
+  const waits = killNodes({ ...options, ids: ['shard-0'], launch: { ...launch, env: bench.env } });
+  await assert.rejects(waits, { code: 'cluster/start-timeout', message: /^shard-0 runs again, but shard-1 is not connected to it: see / });
+  assert.equal(processesOf(bench.dataDir)?.length ?? 3, 3);
 });
 
 test('a node that cannot start is named with its own words, and nothing is left running', async (t: TestContext) => {

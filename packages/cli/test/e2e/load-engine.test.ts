@@ -25,6 +25,8 @@ interface Scenario {
   readonly during?: (network: FakeNetwork, progressed: (committed: number) => Promise<void>) => Promise<void>;
   /** Ways to each shard: its own node and shard 0's, or only the latter. */
   readonly viaShard0?: boolean;
+  /** Every server is a validator of every shard. */
+  readonly committees?: boolean;
 }
 
 async function run(scenario: Scenario): Promise<{ result: EngineResult; network: FakeNetwork }> {
@@ -34,7 +36,10 @@ async function run(scenario: Scenario): Promise<{ result: EngineResult; network:
   try {
     scenario.before?.(network);
     const clients = network.urls.map((url) => new RpcClient({ url }, { http }));
-    const endpoints = clients.map((client) => new ShardEndpoints(scenario.viaShard0 === true ? [clients[0]!] : [client, clients[0]!]));
+    const endpoints = clients.map((client) => {
+      if (scenario.committees === true) return new ShardEndpoints(clients, { direct: SHARDS, live: SHARDS });
+      return new ShardEndpoints(scenario.viaShard0 === true ? [clients[0]!] : [client, clients[0]!]);
+    });
     const waiters: { committed: number; resolve: () => void }[] = [];
     const engine = new LoadEngine(
       scenario.load,
@@ -78,6 +83,21 @@ function assertTrue({ result, network }: { result: EngineResult; network: FakeNe
 }
 
 describe('LoadEngine', () => {
+  test('committees: submissions are spread over the validators of each shard', async () => {
+    const ran = await run({ load: fakeLoad(3_000, 0.3), committees: true });
+    assertTrue(ran);
+    assert.equal(ran.result.book.check().committed, 3_000);
+    assert.equal(ran.result.resubmitted, 0, 'in order of nonces, so nothing has to go again');
+    for (const server of [0, 1, 2]) for (const shard of [0, 1, 2]) assert.ok((ran.network.batches.get(`${server}>${shard}`) ?? 0) > 0, `server ${server}, shard ${shard}`);
+  });
+
+  test('committees: a validator that is cut off takes transactions and hears of nothing: others get them, and tell', async () => {
+    const ran = await run({ load: fakeLoad(1_200, 0.3), committees: true, before: (network) => void network.cutOff.add(0) });
+    assertTrue(ran);
+    assert.equal(ran.result.book.check().committed, 1_200);
+    assert.ok(ran.result.resubmitted > 0);
+  });
+
   test('on a healthy network everything commits, with all phases in order, counted from the intended time', async () => {
     const run1 = await run({ load: fakeLoad(2000, 0.25) });
     assertTrue(run1);

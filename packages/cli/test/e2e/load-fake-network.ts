@@ -21,6 +21,10 @@ export class FakeNetwork {
   readonly shards: readonly FakeShard[];
   /** Answers with this status instead of taking batches. */
   overload: number | undefined;
+  /** Servers that are cut off from the rest: they take what they get and forget it, and hear of no block. */
+  readonly cutOff = new Set<number>();
+  /** Batches taken, by server and shard: `2>0`. */
+  readonly batches = new Map<string, number>();
   /** Looks at a batch's transactions before they are taken. */
   beforeBatch: (raws: readonly Uint8Array[]) => Promise<void> = () => Promise.resolve();
   readonly urls: string[] = [];
@@ -93,11 +97,15 @@ export class FakeNetwork {
       const { id } = JSON.parse(body.toString()) as Call;
       return send(200, { jsonrpc: '2.0', id, error: { code: -32002, message: 'shard unreachable' } });
     }
-    if (request.url!.endsWith('/submit')) return this.overload === undefined ? send(200, await this.batch(shard, body)) : send(this.overload, {});
+    if (request.url!.endsWith('/submit')) {
+      this.batches.set(`${own}>${shard}`, (this.batches.get(`${own}>${shard}`) ?? 0) + 1);
+      if (this.cutOff.has(own)) return send(200, { accepted: body.readUInt32BE(0), rejected: [] });
+      return this.overload === undefined ? send(200, await this.batch(shard, body)) : send(this.overload, {});
+    }
     const parsed = JSON.parse(body.toString()) as Call | Call[];
     if (Array.isArray(parsed)) return send(200, parsed.map((call) => ({ jsonrpc: '2.0', id: call.id, result: this.answer(shard, call) })));
     const reply = (result: unknown): void => send(200, { jsonrpc: '2.0', id: parsed.id, result });
-    if (parsed.method === 'shard_getBlockEvents') this.poll(shard, parsed.params as [number, number], response, reply);
+    if (parsed.method === 'shard_getBlockEvents') this.poll({ shard, hears: !this.cutOff.has(own) }, parsed.params as [number, number], response, reply);
     else reply(this.answer(shard, parsed));
   }
 
@@ -116,13 +124,13 @@ export class FakeNetwork {
     return { accepted: raws.length - rejected.length, rejected };
   }
 
-  private poll(shard: number, [fromHeight, waitMs]: [number, number], response: ServerResponse, reply: (result: unknown) => void): void {
+  private poll({ shard, hears }: { shard: number; hears: boolean }, [fromHeight, waitMs]: [number, number], response: ServerResponse, reply: (result: unknown) => void): void {
     const deadlineMs = Date.now() + waitMs;
     const attempt = (): void => {
       if (response.destroyed) this.polls.delete(attempt);
-      else if (this.shards[shard]!.blocks.length > fromHeight || Date.now() >= deadlineMs) {
+      else if ((hears && this.shards[shard]!.blocks.length > fromHeight) || Date.now() >= deadlineMs) {
         this.polls.delete(attempt);
-        reply(eventsAnswer(this.shards[shard]!, fromHeight));
+        reply(hears ? eventsAnswer(this.shards[shard]!, fromHeight) : { latest: 0, blocks: [] });
       }
     };
     this.polls.add(attempt);

@@ -16,6 +16,7 @@ const COUNTS = {
   sequences: { gaps: 0, duplicates: 0 },
   proofs: { batchesChecked: 9, bad: 0 },
   ledger: { checked: 0, violations: 0 },
+  validators: { compared: 8, forks: 0 },
   blocks: 1_234_567,
   transactions: 12,
   beaconBlocks: 3,

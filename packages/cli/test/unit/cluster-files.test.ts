@@ -7,21 +7,22 @@ import { test } from 'node:test';
 import { parseGenesis, toHex } from '@shardlab/crosslink';
 import { type Cluster, formatCluster, parseCluster } from '../../src/cluster/cluster-file.ts';
 import { genesisText, nameGenesis } from '../../src/cluster/genesis-file.ts';
-import { defaultDataDir, nodeIdentities } from '../../src/cluster/layout.ts';
+import { defaultDataDir, idsInWords, nodeIdentities } from '../../src/cluster/layout.ts';
 import { withClusterLock } from '../../src/cluster/lock.ts';
 import { planPorts } from '../../src/cluster/ports.ts';
 import { isNodeProcess, processStartToken } from '../../src/cluster/process-identity.ts';
 import { p2pSecretKey, validatorSecretKey } from '../../src/cluster/secrets.ts';
 import { testCrypto } from '../e2e/cli-harness.ts';
 
+const SIZE = { shards: 1, validators: 1, beaconValidators: 1 };
+
 const CLUSTER: Cluster = {
   formatVersion: 1,
   genesisHash: `0x${'ab'.repeat(32)}`,
   chainId: 1337,
-  shards: 1,
-  validators: 1,
+  ...SIZE,
   seed: 1,
-  nodes: nodeIdentities(1).map((identity) => ({ ...identity, pid: null, rpcUrl: '', p2p: '', logFile: '/l', directory: '/d', configFile: '/c' })),
+  nodes: nodeIdentities(SIZE).map((identity) => ({ ...identity, pid: null, rpcUrl: '', p2p: '', logFile: '/l', directory: '/d', configFile: '/c' })),
 };
 
 test('cluster.json: written and read again; each damage is named', () => {
@@ -29,7 +30,10 @@ test('cluster.json: written and read again; each damage is named', () => {
   const cases: readonly (readonly [object, RegExp])[] = [
     [{ formatVersion: 2 }, /"formatVersion" must be a whole number from 1 to 1/],
     [{ genesisHash: 'x' }, /"genesisHash"/],
-    [{ shards: 2 }, /must list the beacon and 2 shards/],
+    [{ shards: 2 }, /must list 3 nodes in order, beacon to shard-1/],
+    [{ validators: 4 }, /must list 5 nodes in order, beacon to shard-0\.3/],
+    [{ validators: 11 }, /"validators" must be a whole number from 1 to 10/],
+    [{ nodes: [CLUSTER.nodes[1], CLUSTER.nodes[0]] }, /must list 2 nodes in order/],
     [{ shards: 0 }, /"shards" must be a whole number from 1 to 256/],
     [{ nodes: {} }, /"nodes" must be a list/],
     [{ nodes: [{ ...CLUSTER.nodes[0], pid: 0 }, CLUSTER.nodes[1]] }, /nodes\[0\] is damaged \("pid"/],
@@ -40,7 +44,7 @@ test('cluster.json: written and read again; each damage is named', () => {
 });
 
 test('the genesis text is what the protocol parses, and a function of the options alone', () => {
-  const options = { shards: 3, seed: 7, accounts: { workload: { seed: 7, accounts: 1 }, allocation: [[`0x${'cd'.repeat(20)}`, '5']] as const } };
+  const options = { shards: 3, validators: 1, beaconValidators: 1, seed: 7, accounts: { workload: { seed: 7, accounts: 1 }, allocation: [[`0x${'cd'.repeat(20)}`, '5']] as const } };
   const text = genesisText(testCrypto, options);
   const genesis = parseGenesis(text);
   assert.deepEqual([genesis.shards, genesis.chainId, genesis.allocation.length, genesis.workload], [3, 1337, 1, { seed: 7, accounts: 1 }]);
@@ -48,6 +52,20 @@ test('the genesis text is what the protocol parses, and a function of the option
   assert.equal(genesisText(testCrypto, options), text);
   assert.notEqual(nameGenesis(testCrypto, genesisText(testCrypto, { ...options, seed: 8 })).hash, nameGenesis(testCrypto, text).hash);
   assert.doesNotThrow(() => parseGenesis(genesisText(testCrypto, { ...options, accounts: { ...options.accounts, allocation: [] } })));
+});
+
+test('committees: every validator has an id as nodes log it, and a key of its own in the genesis', () => {
+  const size = { shards: 2, validators: 4, beaconValidators: 7 };
+  const nodes = nodeIdentities(size);
+  const ids = ['beacon', 'beacon.1', 'beacon.2', 'beacon.3', 'beacon.4', 'beacon.5', 'beacon.6', ...['0', '1'].flatMap((shard) => ['', '.1', '.2', '.3'].map((at) => `shard-${shard}${at}`))];
+  assert.deepEqual(nodes.map((node) => node.id), ids);
+  assert.deepEqual(nodes.slice(6, 9).map(({ role, shard, validator }) => [role, shard, validator]), [['beacon', null, 6], ['shard', 0, 0], ['shard', 0, 1]]);
+  assert.equal(idsInWords(size), 'beacon to beacon.6, or shard-0 to shard-1.3');
+  const genesis = parseGenesis(genesisText(testCrypto, { ...size, seed: 3, accounts: { workload: { seed: 3, accounts: 0 }, allocation: [] } }));
+  assert.deepEqual([genesis.beaconValidators.length, ...genesis.shardValidators.map((keys) => keys.length)], [7, 4, 4]);
+  const keys = [...genesis.beaconValidators, ...genesis.shardValidators.flat()].map(toHex);
+  assert.deepEqual(keys, nodes.map((node) => toHex(testCrypto.publicKey(validatorSecretKey(3, node.id)))));
+  assert.equal(new Set(keys).size, 15);
 });
 
 test('secrets are the ones that the contract names', () => {

@@ -21,8 +21,16 @@ const BAD: readonly (readonly [string, RegExp])[] = [
   ['up --shards 4.5', /whole number from 1 to 256/],
   ['up --shards four', /whole number from 1 to 256/],
   ['up --shards 1e2', /whole number from 1 to 256/],
-  ['up --validators 4', /Committees of more than one validator are not available yet/],
-  ['up --validators 0', /whole number from 1 to 1000/],
+  ['up --validators 5', /^shardlab: --validators must be 3f \+ 1: 1, 4, 7 or 10, not 5\n$/],
+  ['up --validators 0', /--validators must be 3f \+ 1: 1, 4, 7 or 10, not 0/],
+  ['up --validators 04', /not 04/],
+  ['up --validators four', /--validators must be 3f \+ 1: 1, 4, 7 or 10, not four/],
+  ['up --beacon-validators 13', /^shardlab: --beacon-validators must be 3f \+ 1: 1, 4, 7 or 10, not 13\n$/],
+  ['demo --validators 2', /--validators must be 3f \+ 1/],
+  ['compose --validators 3', /--validators must be 3f \+ 1: 1, 4, 7 or 10, not 3/],
+  ['compose --shards 257', /whole number from 1 to 256/],
+  ['compose --image UPPER', /Give the name of an image, such as shardlab:local/],
+  ['compose --out no/such/directory/f.yml', /no\/such\/directory\/f\.yml cannot be written \(ENOENT\): choose another --out/],
   ['up --accounts 0', /whole number from 1 to 2000000/],
   ['up --accounts 2000001', /whole number from 1 to 2000000/],
   ['up --base-port 65536', /whole number from 0 to 65535/],
@@ -61,7 +69,9 @@ const BAD: readonly (readonly [string, RegExp])[] = [
   [`send --from 0 --to ${TO} --value 1ether`, /Give wei as a whole number/],
   [`send --from 0 --to ${TO} --value ${2n ** 128n}`, /below 2\^128/],
   [`send --from 0 --to ${TO} --value 1`, /no cluster in /],
-  ['kill', /missing required argument 'id'/],
+  ['kill', /name the node to kill, such as shard-0, or give --all/],
+  ['kill shard-0 --all', /--all and shard-0 exclude each other/],
+  ['kill --all', /no cluster in /],
   ['kill shard-0', /no cluster in /],
   ['trace', /missing required argument 'hash'/],
   ['trace 0xabc', /Give a transaction hash: 0x and 64 hex digits/],
@@ -75,6 +85,7 @@ const BAD: readonly (readonly [string, RegExp])[] = [
   ['down', /no cluster in /],
   ['down --data-dir ', /Give a directory/],
   ['node --id shard-9', /there is no node shard-9: give beacon, or shard-0 to shard-3/],
+  ['node --id shard-0.4 --validators 4', /there is no node shard-0\.4: give beacon to beacon\.3, or shard-0 to shard-3\.3/],
   ['node', /required option '--id <id>' not specified/],
 ];
 
@@ -90,7 +101,7 @@ for (const [line, pattern] of BAD) {
   });
 }
 
-const COMMANDS = ['demo', 'up', 'load', 'status', 'send', 'kill', 'trace', 'logs', 'audit', 'down', 'node'];
+const COMMANDS = ['demo', 'up', 'load', 'status', 'send', 'kill', 'trace', 'logs', 'audit', 'compose', 'down', 'node'];
 
 test('every command explains itself, and knows --json and --data-dir', async (t: TestContext) => {
   const bench = new Bench(t);

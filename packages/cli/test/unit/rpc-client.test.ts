@@ -99,13 +99,17 @@ describe('RpcClient', () => {
       nodes: [{ id: 'shard-0', role: 'shard', shard: 0, healthy: true, rpcUrl: url }],
     };
     let genesisHash = '0x01';
+    let node = { id: 'shard-0', role: 'shard' };
     let broken: object = {};
-    handler = (body) => JSON.stringify({ jsonrpc: '2.0', id: (JSON.parse(body) as { id: number }).id, result: { ...genuine, genesisHash, ...broken } });
+    handler = (body) => JSON.stringify({ jsonrpc: '2.0', id: (JSON.parse(body) as { id: number }).id, result: { ...genuine, ...node, genesisHash, ...broken } });
     const client = new RpcClient({ url }, { http });
     const status = await networkStatus(client);
     assert.deepEqual([status.baseFeePerGas, status.workload], [7n, { seed: 3, accounts: 9, trace: undefined }]);
     const direct = (await findEndpoints(client, status, http))[0]!;
     assert.notEqual(direct.current, client);
+    node = { id: 'shard-0.1', role: 'shard' };
+    assert.equal((await findEndpoints(client, status, http))[0]!.current, client, 'another node of the shard than the one that should be there');
+    node = { id: 'shard-0', role: 'shard' };
     genesisHash = '0x02';
     assert.equal((await findEndpoints(client, status, http))[0]!.current, client);
     broken = { shards: 'four' };
@@ -120,6 +124,38 @@ describe('RpcClient', () => {
     assert.equal(ways.current, b);
     ways.failed(b);
     assert.equal(ways.current, a);
+  });
+
+  test('endpoints: lanes begin at different validators; a stale one is left for another validator, never for the forwarder', () => {
+    const [a, b, c, forwarder] = ['a', 'b', 'c', 'f'].map((host) => new RpcClient({ url: `http://${host}` })) as [RpcClient, RpcClient, RpcClient, RpcClient];
+    const ways = new ShardEndpoints([a, b, c, forwarder], { direct: 3, live: 2 });
+    const lanes = ways.lanes();
+    assert.deepEqual(lanes.map((lane) => lane.current), [a, b]);
+    lanes[1]!.failed(b);
+    assert.deepEqual([lanes[1]!.current, lanes[0]!.current], [c, a]);
+    for (const next of [b, c, a]) {
+      ways.stale(ways.current);
+      assert.equal(ways.current, next);
+    }
+    ways.stale(b);
+    assert.equal(ways.current, a, 'not about the one in use');
+    for (const client of [a, b, c]) ways.failed(client);
+    assert.equal(ways.current, forwarder);
+    const alone = new ShardEndpoints([a, forwarder], { direct: 1, live: 1 });
+    alone.stale(a);
+    assert.equal(alone.current, a);
+    assert.equal(new ShardEndpoints([forwarder]).lanes().length, 1);
+  });
+
+  test('a client with other nodes goes on with them, and stays there', async () => {
+    requests = 0;
+    handler = (body) => echo(body);
+    const client = new RpcClient({ url: 'http://127.0.0.1:1', others: ['http://127.0.0.1:2', url] }, { http });
+    assert.deepEqual(await client.call('/', 'x', [7]), [7]);
+    assert.equal(client.url, url);
+    assert.deepEqual(await client.call('/', 'x', [8]), [8]);
+    assert.equal(requests, 2);
+    await assert.rejects(new RpcClient({ url: 'http://127.0.0.1:1', others: ['http://127.0.0.1:2'] }, { http }).call('/', 'x', []), { code: 'rpc/unreachable' });
   });
 
   test('fates: the last phase tells the time, unknown ones are unknown', () => {

@@ -51,7 +51,7 @@ export class Libp2pNetwork implements Network {
     const { clock, crypto, log, metrics } = modules;
     const names = protocolNames(options.genesisHash);
     const ownStreams = libp2pStreams(() => this.running(), OUTBOUND_STREAMS_MAX);
-    const streams = modules.wrapStreams?.(ownStreams) ?? ownStreams;
+    const streams = modules.wrapStreams?.(ownStreams, { of: (peer) => this.labelOf(peer) }) ?? ownStreams;
     const scores = new Scores(limits);
     this.penalties = new Penalties(scores, { clock, log, metrics });
     this.book = new AddressBook(options, limits.recordsMax, { crypto, metrics });
@@ -175,6 +175,12 @@ export class Libp2pNetwork implements Network {
 
   private sender(peer: string): Sender {
     return { peer, node: this.sessions.byPeer(peer)?.node };
+  }
+
+  /** Sessions know who has proven to be whom; on a connection that is being made the records say who it should be. */
+  private labelOf(peer: string): string | undefined {
+    const known = this.sessions.byPeer(peer)?.node ?? this.book.all().find((record) => record.peer === peer)?.node;
+    return known === undefined ? undefined : nodeLabel(known);
   }
 
   private publishSelf(sequenceMin: number): void {

@@ -1,3 +1,5 @@
+import { SHIM_METRICS } from './shim/metrics.ts';
+
 /** What this module counts. Names follow `shardlab_<subsystem>_<name>_<unit>`; label values come from small fixed sets. */
 export const NETWORK_METRICS = {
   shardlab_network_nodes: { kind: 'gauge', help: 'Nodes that are connected and have proven who they are', labels: [] },
@@ -13,6 +15,7 @@ export const NETWORK_METRICS = {
   shardlab_network_dials_total: { kind: 'counter', help: 'Dials by outcome', labels: ['outcome'] },
   shardlab_network_penalties_total: { kind: 'counter', help: 'Penalties by reason', labels: ['reason'] },
   shardlab_network_bans_total: { kind: 'counter', help: 'Peers disconnected for their score', labels: [] },
+  ...SHIM_METRICS,
 } as const satisfies Readonly<Record<string, { readonly kind: 'gauge' | 'counter'; readonly help: string; readonly labels: readonly string[] }>>;
 
 /** Name of a metric of {@link NETWORK_METRICS}. */

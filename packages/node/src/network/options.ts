@@ -2,7 +2,7 @@ import type { Crypto, Hash32 } from '@shardlab/crosslink';
 
 import type { Clock, NodeName } from '../ports.ts';
 import type { NetworkLog, NetworkMetrics } from './metrics.ts';
-import type { Streams } from './streams.ts';
+import type { PeerLabels, Streams } from './streams.ts';
 
 /** Every bound and time of the host. */
 export interface NetworkLimits {
@@ -121,5 +121,5 @@ export interface NetworkModules {
   readonly log: NetworkLog;
   readonly metrics: NetworkMetrics;
   /** The place for faults: gets the streams through which all bytes to and from nodes pass, gives back what is used in their stead. */
-  readonly wrapStreams?: (streams: Streams) => Streams;
+  readonly wrapStreams?: (streams: Streams, labels: PeerLabels) => Streams;
 }

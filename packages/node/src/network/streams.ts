@@ -16,6 +16,12 @@ export interface Streams {
   unhandle(protocol: string): Promise<void>;
 }
 
+/** Knows which node a transport peer is. */
+export interface PeerLabels {
+  /** The label of the node that a peer has proven to be, or whose record names it; undefined for a peer that we do not know. */
+  of(peer: string): string | undefined;
+}
+
 /** The part of libp2p that the streams need. */
 export interface ProtocolRegistry {
   handle(

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { BEACON, fromHex, SHARDS_MAX, ShardlabError, type ShardId } from '@shardlab/crosslink';
+import { BEACON, fromHex, SHARDS_MAX, ShardlabError, type ShardId, VALIDATORS_MAX } from '@shardlab/crosslink';
+import { nodeLabel } from '../network/names.ts';
 import { LOG_LEVELS } from '../observability/logger.ts';
 import type { NodeName } from '../ports.ts';
 
@@ -19,6 +20,8 @@ export interface NodeProcessConfig {
   /** null = stdout. */
   readonly logFile: string | null;
   readonly recoveryWorkers: number;
+  /** SHA-256 of the token that lets its holder set faults between nodes; undefined: nobody can. */
+  readonly controlTokenHash: Uint8Array | undefined;
 }
 
 /** Most recovery threads of one node. */
@@ -50,9 +53,12 @@ export function readNodeConfig(file: string): NodeProcessConfig {
   const rpc = (json['rpc'] ?? {}) as Record<string, unknown>;
   const logLevel = text('logLevel');
   if (!(LOG_LEVELS as readonly string[]).includes(logLevel)) return fail(`logLevel must be one of ${LOG_LEVELS.join(', ')}`);
+  const name: NodeName = { chain, validator: whole(json['validator'], 'validator', 0, VALIDATORS_MAX - 1) };
+  // Peers, logs and whoever started it must mean the same node by one name.
+  if (text('id') !== nodeLabel(name)) return fail(`id must be ${nodeLabel(name)}, as role, shard and validator say`);
   return {
     id: text('id'),
-    name: { chain, validator: whole(json['validator'], 'validator', 0, 255) },
+    name,
     genesisFile: text('genesisFile'),
     directory: text('directory'),
     validatorSecret: key('validatorSecretKey'),
@@ -64,5 +70,6 @@ export function readNodeConfig(file: string): NodeProcessConfig {
     logLevel,
     logFile: json['logFile'] === null ? null : text('logFile'),
     recoveryWorkers: whole(json['recoveryWorkers'], 'recoveryWorkers', 1, WORKERS_MAX),
+    controlTokenHash: json['controlTokenHash'] === undefined ? undefined : key('controlTokenHash'),
   };
 }

@@ -4,6 +4,9 @@ import { BeaconReplica } from '@shardlab/shard';
 import type { Logger } from 'pino';
 import type { NodeCrypto } from '../crypto/types.ts';
 import { createLibp2pNetwork, type Libp2pNetwork } from '../network/host.ts';
+import { sameNode } from '../network/names.ts';
+import { FaultControl } from '../network/shim/control.ts';
+import { FaultShim } from '../network/shim/fault-shim.ts';
 import { runtimeLog } from '../observability/logger.ts';
 import { type CoreCounters, NodeMetrics } from '../observability/metrics.ts';
 import type { Done, Network, NodeName, Storage } from '../ports.ts';
@@ -60,6 +63,8 @@ export class NodeProcess {
   private readonly metrics: NodeMetrics;
   private readonly stops: (() => void | Promise<void>)[] = [];
   private readonly allocation: PackedAllocation;
+  /** Where faults between nodes come from, and who may set them; undefined without a control token. */
+  private readonly chaos: { readonly shim: FaultShim; readonly control: FaultControl } | undefined;
   /** With its accounts only until the core is made from it: see {@link PackedAllocation}. */
   private genesis: Genesis;
 
@@ -73,6 +78,15 @@ export class NodeProcess {
     this.allocation = new PackedAllocation(options.genesis.allocation);
     const { chain } = options.config.name;
     this.metrics = new NodeMetrics({ node: options.config.id, shard: chain === BEACON ? null : chain });
+    this.chaos = this.makeChaos(config);
+  }
+
+  private makeChaos({ controlTokenHash: tokenHash, name }: NodeProcessConfig): NodeProcess['chaos'] {
+    if (tokenHash === undefined) return undefined;
+    const metrics = this.metrics.network;
+    const shim = new FaultShim({ clock: this.clock, log: this.logger, metrics });
+    const exists = (node: NodeName): boolean => !sameNode(node, name) && validatorKey(this.genesis, node.chain, node.validator) !== undefined;
+    return { shim, control: new FaultControl({ tokenHash, exists }, { shim, hasher: this.crypto, metrics }) };
   }
 
   /** Opens, recovers, listens, serves. What was started before a failure is stopped again. */
@@ -143,6 +157,8 @@ export class NodeProcess {
 
   private async network(storage: Storage): Promise<Libp2pNetwork> {
     const { config, genesisHash } = this.options;
+    const { chaos } = this;
+    if (chaos !== undefined) this.stops.push(() => chaos.shim.clear('stopped'));
     const records = await promised<Uint8Array | undefined>((done) => storage.get(PEERS_KEY, done));
     return createLibp2pNetwork(
       {
@@ -162,7 +178,7 @@ export class NodeProcess {
           });
         },
       },
-      { crypto: this.crypto, clock: this.clock, log: this.logger, metrics: this.metrics.network },
+      { crypto: this.crypto, clock: this.clock, log: this.logger, metrics: this.metrics.network, ...(chaos === undefined ? {} : { wrapStreams: (streams, labels) => chaos.shim.wrap(streams, labels) }) },
     );
   }
 
@@ -234,6 +250,8 @@ export class NodeProcess {
       shard: replica,
       assignment: () => shard?.replica.epoch ?? beacon?.epochs.latest,
       status: () => nodeStatus(sources),
+      faults: this.chaos?.control,
+      connected: () => network.connected(),
       ask: (to, request, timeoutMs, done) => ask(network, to, request, timeoutMs, done),
     };
     const service = new RpcService(handle, { metrics: this.metrics.rpc, onInternalError });

@@ -1,5 +1,5 @@
-import { BEACON, type Genesis, toHex, ZERO_HASH } from '@shardlab/crosslink';
-import type { BeaconReplica } from '@shardlab/shard';
+import { BEACON, type Genesis, quorumSize, toHex, ZERO_HASH } from '@shardlab/crosslink';
+import type { BeaconReplica, ConsensusStatus } from '@shardlab/shard';
 import type { CryptoNames } from '../crypto/types.ts';
 import { nodeLabel } from '../network/names.ts';
 import type { Network, NodeName } from '../ports.ts';
@@ -24,12 +24,36 @@ export interface StatusSources {
   readonly beacon: BeaconReplica | undefined;
 }
 
+/** Where more than one validator decides: how agreement stands. */
+function consensusOf({ name, genesis, shard, beacon }: StatusSources): ConsensusStatus | undefined {
+  if (committeeSize(name, genesis) === 1) return undefined;
+  return shard?.replica.consensus ?? beacon?.consensusStatus;
+}
+
+function committeeSize(name: NodeName, genesis: Genesis): number {
+  return (name.chain === BEACON ? genesis.beaconValidators : genesis.shardValidators[name.chain]!).length;
+}
+
+/** How far agreement has come on the block that is due, for people. */
+function standing({ view, active, leader, voted, quorum }: ConsensusStatus): string {
+  const who = voted.length === 0 ? '' : ` (${[...voted].sort((a, b) => a - b).join(', ')})`;
+  const what = active ? `votes for the next block in view ${view}, whose leader is validator ${leader}` : `validators ask for view ${view}`;
+  return `${voted.length}${who} of ${quorum} ${what}`;
+}
+
 /** Why this node is of no use now, if so. */
 function ailment(sources: StatusSources, timestampMs: number, assigned: boolean): string | undefined {
+  const { name, genesis, network } = sources;
+  const size = committeeSize(name, genesis);
+  const here = 1 + network.connected().filter((node) => node.chain === name.chain).length;
+  // Said at once, and before all else: nothing that this chain should do can happen.
+  if (here < quorumSize(size)) return `no quorum: ${here} of ${size} validators are connected here, agreement takes ${quorumSize(size)}`;
   if (!assigned) return 'no assignment certificate from the beacon yet: is the beacon up?';
   const silentMs = sources.nowMs() - timestampMs;
-  const boundMs = SILENT_HEARTBEATS * sources.genesis.parameters.heartbeatMs;
-  return silentMs > boundMs ? `no block for ${Math.round(silentMs / 1000)} s, one every ${sources.genesis.parameters.heartbeatMs} ms is due` : undefined;
+  const { heartbeatMs } = genesis.parameters;
+  if (silentMs <= SILENT_HEARTBEATS * heartbeatMs) return undefined;
+  const consensus = consensusOf(sources);
+  return `no block for ${Math.round(silentMs / 1000)} s, one every ${heartbeatMs} ms is due${consensus === undefined ? '' : `: ${standing(consensus)}`}`;
 }
 
 /** The node's answer to `shard_status`, as of now. */
@@ -39,6 +63,7 @@ export function nodeStatus(sources: StatusSources): NodeStatus {
   const head = isBeacon ? undefined : chain.head;
   const timestampMs = (isBeacon ? chain.beaconHead?.timestampMs : head?.header.timestampMs) ?? 0;
   const epoch = shard?.replica.epoch ?? beacon?.epochs.latest;
+  const consensus = consensusOf(sources);
   const reason = ailment(sources, timestampMs, epoch !== undefined);
   const protocol = shard?.protocol.counts();
   const counters = shard?.replica.counters;
@@ -63,5 +88,6 @@ export function nodeStatus(sources: StatusSources): NodeStatus {
     inbox: { waiting: shard?.replica.inbox.size ?? 0 },
     library: { secp256k1: sources.recoveryLibrary(), hashPairs: sources.crypto.hashPairs, keccak256: sources.crypto.keccak256 },
     residentBytes: process.memoryUsage.rss(),
+    ...(consensus === undefined ? {} : { consensus }),
   };
 }

@@ -1,8 +1,9 @@
 import type { Address, Crypto, Genesis, Hash32, QuorumCertificate, ShardHeader, WireRequest } from '@shardlab/crosslink';
-import type { KnownEpoch, PoolTransaction, RecoveryPrimitives, SubmitResult } from '@shardlab/shard';
+import type { ConsensusStatus, KnownEpoch, PoolTransaction, RecoveryPrimitives, SubmitResult } from '@shardlab/shard';
 import type { Clock, Done, NodeName } from '../ports.ts';
 import type { ChainReader } from '../storage/chain-store-reader.ts';
 import type { PackedAllocation } from './packed-allocation.ts';
+import type { FaultSetter } from '../network/shim/control.ts';
 import type { PinnedStates } from '../storage/chain-store-pins.ts';
 
 /** What a node says of itself: an entry of `shard_status`. Numbers are as of the call; hashes are `0x` hex. */
@@ -34,6 +35,8 @@ export interface NodeStatus {
   /** Which libraries do the heavy work. */
   readonly library: { readonly secp256k1: string; readonly hashPairs: string; readonly keccak256: string };
   readonly residentBytes: number;
+  /** How agreement stands; absent where one validator decides alone. */
+  readonly consensus?: ConsensusStatus;
 }
 
 /** An account's basic data with its proof, all of one final block. */
@@ -84,6 +87,10 @@ export interface NodeHandle {
   /** The latest certified assignment; undefined until the beacon's first block has been followed. */
   assignment(): KnownEpoch | undefined;
   status(): NodeStatus;
+  /** Sets faults between nodes for those who hold the cluster's control token; absent where there is none. */
+  readonly faults?: FaultSetter | undefined;
+  /** Nodes that are connected and have proven who they are, in no order. */
+  connected(): readonly NodeName[];
   /**
    * Asks another node; the answer's items. Fails with `network/unreachable`, `network/timeout`, `network/refused`, or a `decode/…` code for an answer
    * that is none.

@@ -1,10 +1,13 @@
 import { type Address, BEACON, DecodeError, type ShardId, toHex, type WireRequest } from '@shardlab/crosslink';
 import type { SubmitResult } from '@shardlab/shard';
+import { nodeLabel } from '../network/names.ts';
 import type { RpcMetrics } from '../observability/metrics.ts';
 import { forwardedAnswer, malformedSubmit, readSubmit, type SubmitAnswer, submitAnswer, submitRefusal, SUBMITS_MAX } from './bulk-submit.ts';
 import { answerJsonRpc, type JsonRpcModules, type MethodTable, type RpcMethod } from './json-rpc.ts';
 import { aboutMethods } from './methods/about.ts';
+import { chaosMethods } from './methods/chaos.ts';
 import { type BalanceOf, constantMethods } from './methods/constant.ts';
+import { ownStatus } from './methods/network-status.ts';
 import { networkMethods } from './methods/network.ts';
 import { accountMethods } from './methods/shard-accounts.ts';
 import { shardBlockMethods } from './methods/shard-blocks.ts';
@@ -59,7 +62,7 @@ export class RpcService {
     this.ownForwarded = new Map(ownMethods(handle, this.waiters, FORWARDED_WAIT_MS_MAX));
     this.calls = new ShardCalls(handle, own);
     const anywhere = async (address: Address): Promise<bigint> => BigInt((await this.calls.call(this.calls.homeOf(address), 'eth_getBalance', [toHex(address), 'latest'])) as string);
-    const network = new Map([...constantMethods(handle, anywhere), ...aboutMethods(handle), ...networkMethods(handle, this.calls)]);
+    const network = new Map([...constantMethods(handle, anywhere), ...aboutMethods(handle), ...networkMethods(handle, this.calls), ...(handle.faults === undefined ? [] : chaosMethods(handle.faults))]);
     this.network = network;
     this.jsonModules = { ...modules, known: new Set([...own.keys(), ...network.keys()]) };
   }
@@ -76,7 +79,7 @@ export class RpcService {
     const startedMs = performance.now();
     let outcome = 'ok';
     try {
-      const text = await this.calls.ask({ chain: view, validator: 0 }, { kind: 'rpc', json: body }, FORWARD_TIMEOUT_MS);
+      const text = await this.calls.forward(view, { kind: 'rpc', json: body }, FORWARD_TIMEOUT_MS);
       return text === '' ? undefined : text;
     } catch (error) {
       const cause = error instanceof RpcError ? error : unavailable(`shard ${view} cannot be reached`);
@@ -119,7 +122,7 @@ export class RpcService {
 
   private async submitThere(shard: ShardId, body: Uint8Array): Promise<SubmitAnswer> {
     try {
-      return forwardedAnswer(await this.calls.ask({ chain: shard, validator: 0 }, { kind: 'submit', body }, FORWARD_TIMEOUT_MS));
+      return forwardedAnswer(await this.calls.forward(shard, { kind: 'submit', body }, FORWARD_TIMEOUT_MS));
     } catch (error) {
       if (error instanceof RpcError) return submitRefusal('unavailable', error.message);
       throw error;
@@ -155,10 +158,12 @@ export class RpcService {
     return new TextEncoder().encode((await answerJsonRpc(json, failing(tooLarge), { known: NO_NAMES })) ?? '');
   }
 
-  /** What `/healthz` answers: 200 when the node is healthy, else 503. */
+  /** What `/healthz` answers: 200 when the node is healthy, else 503; which node of which network it is, and the ids of the nodes that are connected and have proven who they are. */
   health(): { readonly status: number; readonly text: string } {
     const { id, healthy, height, reason } = this.handle.status();
-    return { status: healthy ? 200 : 503, text: JSON.stringify({ id, healthy, height, ...(reason === undefined ? {} : { reason }) }) };
+    const connected = this.handle.connected().map(nodeLabel).sort();
+    const genesisHash = toHex(this.handle.genesisHash);
+    return { status: healthy ? 200 : 503, text: JSON.stringify({ id, genesisHash, healthy, height, ...(reason === undefined ? {} : { reason }), connected }) };
   }
 
   /** Lets long polls go and unpins states. */
@@ -195,7 +200,7 @@ function ownMethods(handle: NodeHandle, waiters: Waiters, waitMsMax: number): [s
   return [
     ...constantMethods(handle, balanceHere(handle)),
     ...aboutMethods(handle),
-    ['shard_status', () => handle.status()],
+    ['shard_status', () => ownStatus(handle)],
     ...(shard === undefined || handle.name.chain === BEACON
       ? []
       : [...accountMethods(handle, shard), ...shardBlockMethods(handle, waiters, waitMsMax), ...shardTransactionMethods(handle, shard)]),

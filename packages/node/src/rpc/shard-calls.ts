@@ -1,6 +1,7 @@
-import { type Address, BEACON, shardByRule, type ShardId, type WireRequest } from '@shardlab/crosslink';
+import { type Address, shardByRule, type ShardId, type WireRequest } from '@shardlab/crosslink';
+import { nodeLabel } from '../network/names.ts';
 import type { NodeName } from '../ports.ts';
-import { promised } from '../storage/chain-store-read.ts';
+import { chainName, Committees } from './committees.ts';
 import type { MethodTable } from './json-rpc.ts';
 import type { NodeHandle } from './node-handle.ts';
 import { Params } from './params.ts';
@@ -15,18 +16,20 @@ const PARALLEL = 32;
 export type ShardOutcome = { readonly shard: ShardId; readonly ok: true; readonly result: unknown } | { readonly shard: ShardId; readonly ok: false; readonly error: RpcError };
 
 /**
- * Calls methods of shards' own chains: this node's directly, others' over the network. A node that is asked answers from its own chain alone, so that a call
+ * Calls methods of shards' own chains: this node's directly, others' over the network, by any of their validators. A node that is asked answers from its own chain alone, so that a call
  * travels once at most.
  */
 export class ShardCalls {
   private readonly handle: NodeHandle;
   private readonly own: MethodTable;
+  private readonly committees: Committees;
   private asked = 0;
 
   /** `own` are the methods of this node's own chain. */
   constructor(handle: NodeHandle, own: MethodTable) {
     this.handle = handle;
     this.own = own;
+    this.committees = new Committees(handle);
   }
 
   /** Home shard of an address, by the latest assignment (by rule alone before the beacon's first block, R8). */
@@ -35,10 +38,19 @@ export class ShardCalls {
     return epoch === undefined ? shardByRule(this.handle.crypto, address, this.handle.genesis.shards) : epoch.table.shardOf(address);
   }
 
-  /** Calls `method` on the chain of `shard`. Rejects with that chain's error, or -32002 when it cannot be reached. */
+  /** Calls `method` on the chain of `shard`. Rejects with that chain's error, or -32002 when no validator of it can be reached. */
   async call(shard: ShardId, method: string, params: readonly unknown[], timeoutMs = CALL_TIMEOUT_MS): Promise<unknown> {
-    if (shard === this.handle.name.chain) return this.own.get(method)!(new Params(params));
-    return this.remote({ chain: shard, validator: 0 }, method, params, timeoutMs);
+    return (await this.callOnce(shard, method, params, timeoutMs)).result();
+  }
+
+  /** As {@link call}, and tells whether a validator before the one that answered may have done the same already. */
+  async callOnce(shard: ShardId, method: string, params: readonly unknown[], timeoutMs = CALL_TIMEOUT_MS): Promise<{ readonly repeated: boolean; readonly result: () => unknown }> {
+    if (shard === this.handle.name.chain) {
+      const result: unknown = await this.own.get(method)!(new Params(params));
+      return { repeated: false, result: () => result };
+    }
+    const { text, repeated } = await this.committees.ask(shard, this.request(method, params), timeoutMs);
+    return { repeated, result: () => resultOf(shard, text) };
   }
 
   /** Calls `method` on every shard but `except`; outcomes in order of shard. */
@@ -56,30 +68,24 @@ export class ShardCalls {
     }
   }
 
-  /** Calls `method` on one other node, answered from its own chain. */
+  /** Calls `method` on one other node, answered from its own chain. Rejects with its error, or -32002. */
   async remote(node: NodeName, method: string, params: readonly unknown[], timeoutMs = CALL_TIMEOUT_MS): Promise<unknown> {
-    const json = new TextEncoder().encode(JSON.stringify({ jsonrpc: '2.0', id: ++this.asked, method, params }));
-    const text = await this.ask(node, { kind: 'rpc', json }, timeoutMs);
-    return resultOf(node, text);
+    let text: string;
+    try {
+      text = await this.committees.askOne(node, this.request(method, params), timeoutMs);
+    } catch (error) {
+      throw unavailable(`${nodeLabel(node)} cannot be reached (${(error as { code?: string }).code ?? 'failed'})`);
+    }
+    return resultOf(node.chain, text);
   }
 
-  /** Sends a request to a shard, trying its nodes in turn, and returns the JSON text of the answer. Rejects with -32002. */
-  async ask(node: NodeName, request: WireRequest, timeoutMs: number): Promise<string> {
-    const { genesis, name } = this.handle;
-    const committee = node.chain === BEACON ? genesis.beaconValidators : genesis.shardValidators[node.chain];
-    let reason = 'it has no nodes';
-    // Whoever asks a chain for its first node wants any of them.
-    const last = node.validator === 0 ? (committee?.length ?? 0) - 1 : node.validator;
-    for (let validator = node.validator; validator <= last; validator++) {
-      const to = { chain: node.chain, validator };
-      if (to.chain === name.chain && to.validator === name.validator) continue;
-      try {
-        return join(await promised((done) => this.handle.ask(to, request, timeoutMs, done)));
-      } catch (error) {
-        reason = (error as { code?: string }).code ?? 'failed';
-      }
-    }
-    throw unavailable(`${node.chain === BEACON ? 'the beacon' : `shard ${node.chain}`} cannot be reached (${reason})`);
+  /** Passes a request on to a chain as it is; the JSON text of the answer. Rejects with -32002. */
+  async forward(chain: ShardId, request: WireRequest, timeoutMs: number): Promise<string> {
+    return (await this.committees.ask(chain, request, timeoutMs)).text;
+  }
+
+  private request(method: string, params: readonly unknown[]): WireRequest {
+    return { kind: 'rpc', json: new TextEncoder().encode(JSON.stringify({ jsonrpc: '2.0', id: ++this.asked, method, params })) };
   }
 }
 
@@ -94,16 +100,8 @@ export async function inParallel<T, U>(items: readonly T[], task: (item: T) => P
   return results;
 }
 
-/** A long text travels as several items. */
-function join(items: readonly Uint8Array[]): string {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
-  let text = '';
-  for (const item of items) text += decoder.decode(item, { stream: true });
-  return text + decoder.decode();
-}
-
-function resultOf(node: NodeName, text: string): unknown {
-  const bad = (): RpcError => unavailable(`${node.chain === BEACON ? 'the beacon' : `shard ${node.chain}`} gave an answer that is not understood`);
+function resultOf(chain: ShardId, text: string): unknown {
+  const bad = (): RpcError => unavailable(`${chainName(chain)} gave an answer that is not understood`);
   let answer: unknown;
   try {
     answer = JSON.parse(text);

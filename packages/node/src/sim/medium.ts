@@ -125,6 +125,11 @@ export class Medium {
     return drawLatencyUs(this.latency, this.prng);
   }
 
+  private latencyUs(from: Station, to: Station): number {
+    const model = this.faults.latency?.(from.name, to.name) ?? this.latency;
+    return drawLatencyUs(model, this.prng);
+  }
+
   /**
    * Sends one message; `arrive` runs for each copy that gets through, with the copy's number. It gets through whether or not the sender is still
    * alive then: it has left. Returns `overload` if too much is on the way, and then nothing is sent; `lost` if no copy will arrive.
@@ -137,7 +142,7 @@ export class Medium {
     for (const [copy, extraUs] of extras.entries()) {
       this.inFlight++;
       this.inFlightBytes += sizeBytes;
-      this.scheduler.schedule(this.drawUs() + extraUs, () => {
+      this.scheduler.schedule(this.latencyUs(from, to) + extraUs, () => {
         this.inFlight--;
         this.inFlightBytes -= sizeBytes;
         if (to.incarnation.alive) arrive(copy);

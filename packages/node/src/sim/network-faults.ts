@@ -1,4 +1,5 @@
 import type { NodeName } from '../ports.ts';
+import type { LatencyModel } from './latency.ts';
 
 /** One message on its way from one node to one other, as the faults see it. */
 export interface MessageInfo {
@@ -20,6 +21,8 @@ export interface NetworkFaults {
    * duplicate, a large one a message that others overtake. Duplicates of gossip get past the receiver's cache of seen messages, as after its restart.
    */
   copies(message: MessageInfo): readonly number[];
+  /** How long a message from one to the other takes; the network's own model, if this is left out. */
+  latency?(from: NodeName, to: NodeName): LatencyModel;
   /** What `to` gets instead of what `from` gossips, each a message of its own: what lies is a node, not a wire. Undefined = the very message. */
   tamper?(from: NodeName, to: NodeName, topic: string, data: Uint8Array): readonly GossipMessage[] | undefined;
 }

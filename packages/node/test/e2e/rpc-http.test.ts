@@ -73,11 +73,12 @@ test('paths, methods, content types, health and metrics', async (t) => {
     const { error } = (await response.json()) as { error: { code: number; message: string } };
     assert.ok(error.code < 0 && error.message.length > 5 && !error.message.includes('\n'));
   }
+  const who = { id: 'shard-0', genesisHash: toHex(node.handle.genesisHash), connected: ['beacon', 'shard-1'] };
   const health = await fetch(`${url}/healthz`);
-  assert.deepEqual([health.status, await health.json()], [200, { id: 'shard-0', healthy: true, height: 0 }]);
+  assert.deepEqual([health.status, await health.json()], [200, { ...who, healthy: true, height: 0 }]);
   (node.handle as { status: unknown }).status = () => ({ ...node.handle, id: 'shard-0', healthy: false, reason: 'no peers', height: 3 });
   const sick = await fetch(`${url}/healthz`);
-  assert.deepEqual([sick.status, await sick.json()], [503, { id: 'shard-0', healthy: false, height: 3, reason: 'no peers' }]);
+  assert.deepEqual([sick.status, await sick.json()], [503, { ...who, healthy: false, height: 3, reason: 'no peers' }]);
 });
 
 test('metrics have the documented names, labels and units', async (t) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { test } from 'node:test';
-import { FAULT_KINDS, runSwarm, type SeedResult, SWARM_DEFAULTS, type SwarmOptions, SwarmTally } from '../../src/sim/swarm/index.ts';
+import { FAULT_KINDS, runSwarm, type SeedResult, SWARM_DEFAULTS, type SwarmOptions, SwarmTally } from '../../src/sim/swarm/simulator.ts';
 
 /** Seeds that every run of the suite tries, and how many new ones. */
 const FIXED = 200;

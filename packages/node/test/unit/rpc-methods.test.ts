@@ -305,7 +305,7 @@ test('what audits and load tools read: genesis, allocation, assignment, blocks, 
   net.node(0).down = true;
   const status = (await net.result(node, 'network', 'shard_status')) as { nodes: Json[] } & Json;
   assert.deepEqual(status.nodes.map((each) => [each['id'], each['healthy']]), [['beacon', true], ['shard-0', false], ['shard-1', true]]);
-  assert.match(status.nodes[1]!['reason'] as string, /shard 0 cannot be reached/);
+  assert.match(status.nodes[1]!['reason'] as string, /shard-0 cannot be reached/);
   assert.deepEqual(status['beacon'], { height: 1, epoch: 0 });
   assert.equal((status['parameters'] as Json)['baseFeePerGas'], '1000000000');
   assert.equal(((await net.result(node, 1, 'shard_status')) as Json)['id'], 'shard-1');

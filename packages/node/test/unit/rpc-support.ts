@@ -147,6 +147,7 @@ export class TestNetwork {
       shard: shard === undefined ? undefined : this.shardHandle(shard, pool!),
       assignment: () => this.epoch,
       status: () => statusOf(name, chain, pool),
+      connected: () => this.nodes.flatMap((node) => (node.down || node.name === name ? [] : [node.name])),
       ask: (to, request, timeoutMs, done) => void this.ask(to, encodeRequest(request), timeoutMs).then(
         (value) => done({ ok: true, value }),
         (error: ShardlabError) => done({ ok: false, error }),

@@ -12,7 +12,7 @@ import {
   shrink,
   SWARM_DEFAULTS,
   type SwarmOptions,
-} from '../../src/sim/swarm/index.ts';
+} from '../../src/sim/swarm/simulator.ts';
 
 const SMALL: SwarmOptions = { ...SWARM_DEFAULTS, shards: 2, txs: 20 };
 const code = (expected: string) => ({ code: expected });

@@ -19,6 +19,11 @@ function nodeNames(handle: NodeHandle): NodeName[] {
   return names;
 }
 
+/** What the node says of itself, with the network that it belongs to: whoever reaches it at some URL learns whether it is the one it looked for. */
+export function ownStatus(handle: NodeHandle): JsonObject {
+  return { ...handle.status(), genesisHash: data(handle.genesisHash) };
+}
+
 /** `shard_status` of the network view: constants, the beacon as this node has followed it, and every node's own word. */
 export async function networkStatus(handle: NodeHandle, calls: ShardCalls): Promise<JsonObject> {
   const { genesis, chain, genesisHash } = handle;
@@ -28,6 +33,7 @@ export async function networkStatus(handle: NodeHandle, calls: ShardCalls): Prom
     chainId: genesis.chainId,
     shards: genesis.shards,
     validators: genesis.shardValidators[0]!.length,
+    beaconValidators: genesis.beaconValidators.length,
     parameters: parametersJson(genesis),
     workload: genesis.workload,
     beacon: { height: chain.beaconHead?.height ?? 0, epoch: chain.beaconHead?.epoch ?? 0 },
@@ -36,7 +42,7 @@ export async function networkStatus(handle: NodeHandle, calls: ShardCalls): Prom
 }
 
 async function statusOf(handle: NodeHandle, calls: ShardCalls, name: NodeName): Promise<unknown> {
-  if (name.chain === handle.name.chain && name.validator === handle.name.validator) return handle.status();
+  if (name.chain === handle.name.chain && name.validator === handle.name.validator) return ownStatus(handle);
   try {
     return await calls.remote(name, 'shard_status', [], STATUS_TIMEOUT_MS);
   } catch (error) {

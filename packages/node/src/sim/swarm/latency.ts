@@ -1,20 +1,22 @@
 import { ShardlabError } from '@shardlab/crosslink';
+import { assignRegions, type LatencySpec, parseLatencySpec, wanLatency } from '../../network/shim/latency-spec.ts';
+import { nodeLabel } from '../../network/names.ts';
+import type { NodeName } from '../../ports.ts';
 import { LATENCY, type LatencyModel } from '../latency.ts';
 
-/** Names of latency models and what they are. `wan` has one region for each of a committee's first four validators: see `REGIONS`. */
-const NAMED: Readonly<Record<string, LatencyModel>> = {
-  lan: LATENCY,
-  constant: { kind: 'constant', ms: 20 },
-  normal: { kind: 'normal', meanMs: 50, deviationMs: 15, minMs: 1 },
-};
+/** What `shardlab chaos` and `shardlab sim` both read: see `parseLatencySpec`. Throws `sim/latency` where there is no network without latency. */
+export function latencyOf(text: string): LatencySpec {
+  // A local network under load: the simulation's own, wider than one that stands idle.
+  if (text === 'lan') return { kind: 'same', model: LATENCY };
+  const spec = parseLatencySpec(text);
+  if (spec === undefined) throw new ShardlabError('sim/latency', 'messages take some time: give lan, wan, constant:20ms, uniform:1ms..5ms or normal:50ms±10ms');
+  return spec;
+}
 
-/** Reads `lan`, `constant[:MS]` or `normal[:MEAN,DEVIATION]`. Throws `sim/latency`. */
-export function latencyOf(text: string): LatencyModel {
-  const known = NAMED[text];
-  if (known !== undefined) return known;
-  const constant = /^constant:(\d{1,5})$/.exec(text);
-  if (constant !== null) return { kind: 'constant', ms: Number(constant[1]) };
-  const normal = /^normal:(\d{1,5}),(\d{1,5})$/.exec(text);
-  if (normal !== null) return { kind: 'normal', meanMs: Number(normal[1]), deviationMs: Number(normal[2]), minMs: 1 };
-  throw new ShardlabError('sim/latency', `there is no latency model "${text}": give lan, constant:20, normal:50,15 or wan`);
+/** The latency of each link: the same everywhere, or by the regions that the seed has dealt the nodes to. */
+export function linkLatency(text: string, names: readonly NodeName[], seed: number): (from: NodeName, to: NodeName) => LatencyModel {
+  const spec = latencyOf(text);
+  if (spec.kind === 'same') return () => spec.model;
+  const regions = assignRegions(names.map(nodeLabel), seed);
+  return (from, to) => wanLatency(regions.get(nodeLabel(from))!, regions.get(nodeLabel(to))!);
 }

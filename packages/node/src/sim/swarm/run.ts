@@ -8,11 +8,11 @@ import { SIM_START_MS } from '../scheduler.ts';
 import { SimWorld } from '../world.ts';
 import { Byzantine } from './byzantine.ts';
 import { SimClient } from './client.ts';
-import { latencyOf } from './latency.ts';
+import { linkLatency } from './latency.ts';
 import { clockFaults, PlannedDisk } from './machines.ts';
 import { SIM_BALANCE, type SimNetworkKit, simSecret } from './network.ts';
 import { BYZANTINE_FAULTS, type SwarmOptions } from './options.ts';
-import type { FaultEvent, Plan } from './plan.ts';
+import { type FaultEvent, nodesOf, type Plan } from './plan.ts';
 import { Strikes } from './strikes.ts';
 import { Weather } from './weather.ts';
 
@@ -87,9 +87,14 @@ export class SeedRun {
     const byzantine = new Byzantine(plan, lies, BYZANTINE_FAULTS);
     const machines = prng.fork();
     this.world = new SimWorld(
-      { seed: plan.seed, latency: latencyOf(options.latency), traced: watch.traced ?? false },
+      { seed: plan.seed, traced: watch.traced ?? false },
       {
-        network: { linked: (from, to) => weather.linked(from, to), copies: (message) => weather.copies(message), tamper: (...lie) => byzantine.tamper(...lie) },
+        network: {
+          linked: (from, to) => weather.linked(from, to),
+          copies: (message) => weather.copies(message),
+          tamper: (...lie) => byzantine.tamper(...lie),
+          latency: linkLatency(options.latency, nodesOf(options), plan.seed),
+        },
         clock: (name) => clockFaults(plan, name, { prng: machines.fork(), strikes, nowMs }),
         disk: (name) => this.disk(name, machines.fork()),
       },
