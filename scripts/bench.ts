@@ -24,6 +24,9 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   gossip: { module: '../packages/node/test/perf/gossip.ts', exportName: 'benchGossip' },
   execute: { module: '../packages/shard/test/perf/execute.ts', exportName: 'benchExecute', args: async () => [await createCrypto()] },
   network: { module: '../test/perf/network.ts', exportName: 'benchNetwork' },
+  committees: { module: '../test/perf/network.ts', exportName: 'benchCommittees' },
+  'view-change': { module: '../test/perf/view-change.ts', exportName: 'benchViewChange' },
+  sim: { module: '../packages/node/test/perf/sim.ts', exportName: 'benchSim' },
 };
 
 function machine(): BenchRecord {

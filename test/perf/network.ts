@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,9 +16,13 @@ const ACCOUNTS = 1_000;
 const CROSS_SHARD = 0.2;
 const SEED = 1;
 /** Offered rates that are tried, as shares of the recovery bound. */
-const RATIOS = [0.03, 0.045, 0.06, 0.075, 0.09, 0.105, 0.12, 0.14, 0.16, 0.19, 0.22, 0.26, 0.3, 0.36, 0.42, 0.5];
-/** The search begins at the target: a rate that is too high takes the longest, because all that it has queued must drain. */
-const FIRST = RATIOS.indexOf(0.12);
+const RATIOS = [0.03, 0.045, 0.06, 0.075, 0.09, 0.105, 0.12, 0.15, 0.18, 0.22, 0.26, 0.3, 0.36, 0.42, 0.5];
+/** What is measured, and where the search begins: at the target, because a rate that is too high takes the longest, all that it has queued must drain. */
+const SETUPS = {
+  network: { validators: 1, first: 0.12 },
+  committees: { validators: 4, first: 0.15 },
+} as const;
+type Setup = keyof typeof SETUPS;
 const STAGE_S = 15;
 const SUSTAINED_S = 60;
 const HALF_S = 30;
@@ -49,7 +53,7 @@ interface Report {
 
 /** One probe of a rate. */
 export interface NetworkStage {
-  readonly bench: 'network-stage';
+  readonly bench: `${Setup}-stage`;
   readonly seconds: number;
   /** Offered rate over the recovery bound. */
   readonly offeredRatio: number;
@@ -61,10 +65,16 @@ export interface NetworkStage {
   readonly held: boolean;
 }
 
-/** The whole network: {@link SHARDS} shards with one validator each, 20 % cross-shard, everything signed, the load generator beside it. */
+/**
+ * The whole network: {@link SHARDS} shards, 20 % cross-shard, everything signed, the load generator beside it. With committees every validator verifies every
+ * transaction, so the bound is that of one core's share for each of them.
+ */
 export interface NetworkBench {
-  readonly bench: 'network';
-  /** Committed per second over the recovery bound of the same run, sustained for {@link SUSTAINED_S} seconds. */
+  readonly bench: Setup;
+  readonly shards: number;
+  readonly validators: number;
+  readonly transactions: string;
+  /** Committed per second over the recovery bound of the same run, divided by the validators of a committee; sustained for {@link SUSTAINED_S} seconds. */
   readonly ratio: number;
   /** Bare recovers a second, all cores at once: the larger of the two figures below, because whatever else runs can only lower it, and so flatter the ratio. */
   readonly boundPerSecond: number;
@@ -99,7 +109,7 @@ export interface MemoryBench {
 }
 
 /** Runs the program; its output. Rejects unless it exits with 0, or with 1 where a bad answer is an answer. */
-function shardlab(args: readonly string[], badIsAnswer = false): Promise<string> {
+export function shardlab(args: readonly string[], badIsAnswer = false): Promise<string> {
   const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let out = '';
   let err = '';
@@ -114,13 +124,23 @@ function shardlab(args: readonly string[], badIsAnswer = false): Promise<string>
   });
 }
 
+/** Networks that are up: a benchmark that is ended takes them down. */
+const running = new Set<string>();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    for (const dataDir of running) spawnSync(process.execPath, [PROGRAM, 'down', '--data-dir', dataDir], { stdio: 'ignore' });
+    process.exit(130);
+  });
+}
+
 /** Runs `task` on a network of its own, which is down and gone afterwards; with the largest resident set of each node by id. */
-async function onNetwork<T>(options: readonly string[], task: (dataDir: string) => Promise<T>): Promise<{ readonly value: T; readonly resident: ReadonlyMap<string, number> }> {
+export async function onNetwork<T>(options: readonly string[], task: (dataDir: string) => Promise<T>): Promise<{ readonly value: T; readonly resident: ReadonlyMap<string, number> }> {
   const root = mkdtempSync(join(tmpdir(), 'shardlab-bench-'));
   const dataDir = join(root, 'data');
   const resident = new Map<string, number>();
   const over = new AbortController();
   try {
+    running.add(dataDir);
     await shardlab(['up', ...options, '--base-port', '0', '--seed', String(SEED), '--detach', '--data-dir', dataDir]);
     const sampling = sample(dataDir, resident, over.signal);
     const value = await task(dataDir);
@@ -130,6 +150,7 @@ async function onNetwork<T>(options: readonly string[], task: (dataDir: string) 
   } finally {
     over.abort();
     await shardlab(['down', '--data-dir', dataDir]);
+    running.delete(dataDir);
     rmSync(root, { recursive: true, force: true });
   }
 }
@@ -153,12 +174,12 @@ async function load(dataDir: string, rate: number, seconds: number, options: rea
   return JSON.parse(out.trim().split('\n').at(-1)!) as Report;
 }
 
-function stageOf(report: Report, bound: number, seconds: number): NetworkStage {
+function stageOf(setup: Setup, report: Report, bound: number, seconds: number): NetworkStage {
   const { submitted, committed, pending, rejected, committedTps, offeredTps, latencyMs, generator } = report;
   const endMs = committedTps === 0 ? Number.POSITIVE_INFINITY : (committed * 1_000) / committedTps;
   const lost = pending + rejected;
   return {
-    bench: 'network-stage',
+    bench: `${setup}-stage`,
     seconds,
     offeredRatio: Number((offeredTps / bound).toFixed(3)),
     offeredTps,
@@ -171,19 +192,20 @@ function stageOf(report: Report, bound: number, seconds: number): NetworkStage {
 }
 
 /** Looks for the highest rate of {@link RATIOS} that holds for a minute with nothing lost: up from the first while short probes hold, then down. */
-async function findSustained(dataDir: string, bound: number, stages: NetworkStage[]): Promise<Report | undefined> {
+async function findSustained(setup: Setup, dataDir: string, bound: number, stages: NetworkStage[]): Promise<Report | undefined> {
   const offer = async (at: number, seconds: number, audit: boolean): Promise<{ readonly held: boolean; readonly report: Report }> => {
     const options = ['--cross-shard', String(CROSS_SHARD), '--seed', String(stages.length), ...(audit ? [] : ['--no-audit'])];
     const report = await load(dataDir, bound * RATIOS[at]!, seconds, options);
-    const stage = stageOf(report, bound, seconds);
+    const stage = stageOf(setup, report, bound, seconds);
     stages.push(stage);
     // As they come: a run of minutes that says nothing looks like one that hangs.
     process.stderr.write(`${JSON.stringify(stage)}\n`);
     return { held: stage.held, report };
   };
-  let at = FIRST;
+  const first = RATIOS.indexOf(SETUPS[setup].first);
+  let at = first;
   while (at < RATIOS.length && (await offer(at, STAGE_S, false)).held) at++;
-  for (at = at === FIRST ? FIRST - 1 : at - 1; at >= 0; at--) {
+  for (at = at === first ? first - 1 : at - 1; at >= 0; at--) {
     const { held, report } = await offer(at, SUSTAINED_S, true);
     if (held && report.audit?.ok === true) return report;
   }
@@ -198,28 +220,32 @@ export async function benchMemory(): Promise<MemoryBench> {
   return { bench: 'memory', accounts: MEMORY_ACCOUNTS, residentBytes: resident.get('shard-0') ?? 0 };
 }
 
-/** Measures the recovery bound, the highest sustained rate against it, and the latency at half that rate: 3 to 6 minutes. */
-export async function benchNetwork(): Promise<(NetworkStage | NetworkBench | MemoryBench)[]> {
+async function bench(setup: Setup): Promise<(NetworkStage | NetworkBench)[]> {
+  const { validators } = SETUPS[setup];
   const loadBefore = loadavg()[0]!;
   const { perSecond: before, library } = await benchRecovery();
   const stages: NetworkStage[] = [];
-  const { value, resident } = await onNetwork(['--shards', String(SHARDS), '--accounts', String(ACCOUNTS)], async (dataDir) => {
-    const sustained = await findSustained(dataDir, before, stages);
+  const size = ['--shards', String(SHARDS), '--validators', String(validators), '--accounts', String(ACCOUNTS)];
+  const { value, resident } = await onNetwork(size, async (dataDir) => {
+    const sustained = await findSustained(setup, dataDir, before / validators, stages);
     if (sustained === undefined) throw new Error(`no rate of ${RATIOS.join(', ')} of the bound holds for ${SUSTAINED_S} s: ${JSON.stringify(stages)}`);
     const half = await load(dataDir, sustained.offeredTps / 2, HALF_S, ['--cross-shard', String(CROSS_SHARD), '--seed', '99', '--no-audit']);
-    stages.push(stageOf(half, before, HALF_S));
+    stages.push(stageOf(setup, half, before / validators, HALF_S));
     return { sustained, half };
   });
   const { sustained, half } = value;
   const { perSecond: after } = await benchRecovery();
-  const bound = Math.max(before, after);
+  const bound = Math.max(before, after) / validators;
   const network: NetworkBench = {
-    bench: 'network',
+    bench: setup,
+    shards: SHARDS,
+    validators,
+    transactions: `transfers of type 2, signed, ${CROSS_SHARD * 100} % cross-shard`,
     ratio: Number((sustained.committedTps / bound).toFixed(3)),
     boundPerSecond: bound,
-    boundBeforePerSecond: before,
-    boundAfterPerSecond: after,
-    quiet: Math.min(before, after) >= bound * (1 - BOUND_SPREAD_MAX) && loadBefore < LOAD_MAX * availableParallelism(),
+    boundBeforePerSecond: before / validators,
+    boundAfterPerSecond: after / validators,
+    quiet: Math.min(before, after) >= bound * validators * (1 - BOUND_SPREAD_MAX) && loadBefore < LOAD_MAX * availableParallelism(),
     loadBefore: Number(loadBefore.toFixed(2)),
     committedTps: sustained.committedTps,
     offeredTps: sustained.offeredTps,
@@ -233,7 +259,17 @@ export async function benchNetwork(): Promise<(NetworkStage | NetworkBench | Mem
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
   };
-  return [...stages, network, await benchMemory()];
+  return [...stages, network];
+}
+
+/** One validator a chain: the recovery bound, the highest sustained rate against it, and the latency at half that rate; then memory. 3 to 6 minutes. */
+export async function benchNetwork(): Promise<(NetworkStage | NetworkBench | MemoryBench)[]> {
+  return [...(await bench('network')), await benchMemory()];
+}
+
+/** Committees of four, and a beacon of four, on the same machine: as {@link benchNetwork}. 3 to 6 minutes. */
+export async function benchCommittees(): Promise<(NetworkStage | NetworkBench)[]> {
+  return bench('committees');
 }
 
 if (import.meta.main) for (const record of await benchNetwork()) process.stdout.write(`${JSON.stringify(record)}\n`);

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BEACON, ShardlabError, type ShardId } from '@shardlab/crosslink';
+import { BEACON, ShardlabError, type ShardId, toHex } from '@shardlab/crosslink';
 import type { NodeName } from '../../src/ports.ts';
 import { Committees } from '../../src/rpc/committees.ts';
 import type { NodeHandle } from '../../src/rpc/node-handle.ts';
-import { ManualClock, testGenesis } from './chain-store-support.ts';
+import { accountsOf, addressOf, ManualClock, testGenesis, transfer } from './chain-store-support.ts';
+import { TestNetwork } from './rpc-support.ts';
 
 const REQUEST = { kind: 'rpc', json: new Uint8Array([1]) } as const;
 const SHARD = 1 as ShardId;
@@ -80,4 +81,27 @@ test('an answer of one validator alone is never replaced: askOne asks one', asyn
   asker.gone.add(1);
   await assert.rejects(asker.committees.askOne({ chain: SHARD, validator: 1 }, REQUEST, 100), { code: 'network/unreachable' });
   assert.deepEqual(asker.asked, [[1, 100]]);
+});
+
+test('a transaction that a validator took without answering is taken: the next one knows it already, and that is success', async (t) => {
+  const net = await new TestNetwork().start();
+  t.after(() => net.stop());
+  const { handle } = net.node(0);
+  const [key] = net.genesis.shardValidators[1]!;
+  const genesis = { ...net.genesis, shardValidators: [[key!], [key!, key!, key!, key!]] };
+  // All four of shard 1 share one pool; the first to be asked does its work and is not heard.
+  const { ask } = handle;
+  let silent = true;
+  const first: NodeHandle['ask'] = (to, request, timeoutMs, done) =>
+    ask({ ...to, validator: 0 }, request, timeoutMs, (result) => {
+      done(silent ? { ok: false, error: new ShardlabError('network/timeout', 'no answer in time') } : result);
+      silent = false;
+    });
+  Object.assign(handle, { genesis, ask: first });
+  const [sender] = accountsOf(net.genesis, 1, 1) as [number];
+  const raw = toHex(transfer(sender, addressOf(sender), 0));
+  const hash = await net.result(net.node(0), 'network', 'eth_sendRawTransaction', raw);
+  assert.equal(hash, toHex(handle.crypto.keccak256(transfer(sender, addressOf(sender), 0))));
+  const again = await net.call(net.node(0), 'network', 'eth_sendRawTransaction', raw);
+  assert.equal(again.error?.message, 'already known', 'whoever sends twice is told so');
 });
