@@ -128,7 +128,9 @@ export class ShardState implements AccountReader {
     if (leaf === undefined || leaves.length > 1 || leaf.suffix !== BASIC_DATA) throw new DecodeError('state/account', 'an account has basic data and nothing else');
     const accountKey = bytesKey(key.subarray(NAMESPACE_BYTES, OWNER_BYTES));
     if (this.accounts.has(accountKey)) throw new DecodeError('state/account', 'an account is listed twice');
-    const { balance, nonce } = decodeBasicData(leaf.value);
+    const { balance, nonce, codeSize, status } = decodeBasicData(leaf.value);
+    // Nothing here writes them, so no root covers them: whoever hands out a state must not be able to slip them in.
+    if (codeSize !== 0 || status !== 0) throw new DecodeError('state/account', 'an account has a code size or a status, and this network has no contracts');
     const account = this.open(accountKey);
     account.balance = balance;
     account.nonce = nonce;

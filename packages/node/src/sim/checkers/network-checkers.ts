@@ -5,6 +5,8 @@ import type { NodeName } from '../../ports.ts';
 import { AtomicityChecker } from './atomicity-checker.ts';
 import { BeaconChecker } from './beacon-checker.ts';
 import { ChainChecker } from './chain-checker.ts';
+import { SerialOracle } from './serial-oracle.ts';
+import { SerializabilityChecker } from './serializability-checker.ts';
 import { SequenceChecker } from './sequence-checker.ts';
 import { StateChecker } from './state-checker.ts';
 import { SupplyChecker } from './supply-checker.ts';
@@ -13,6 +15,19 @@ import { type BlockChecker, Violations } from './violations.ts';
 /**
  * All checkers of one network. They see what nodes store, in the order in which it becomes durable, and nothing else: {@link observe} is the simulated cluster's
  * hook `stored`. Of the project they use crosslink's codecs and verifiers alone.
+ *
+ * What must hold, always (design), and who finds it broken:
+ * | property | checker |
+ * |---|---|
+ * | 1. supply on every consistent cut | `SupplyChecker`, `StateChecker` |
+ * | 2. one decision per transaction, never mixed | `AtomicityChecker`; one block a height: {@link observe}, `ChainChecker` |
+ * | 3. commit only if all voted yes | `AtomicityChecker` |
+ * | 4. no lock at rest | `StateChecker`, and the swarm's look at each node |
+ * | 5. each (source, destination, sequence) applied once | `SequenceChecker` |
+ * | 6. strict serializability | `SerialOracle` (replay), `SerializabilityChecker` (cycles) |
+ * | 7. the same root on every replica | {@link observe}: another root is another hash; `StateChecker` recomputes it at rest |
+ * | 8. one owner per account and epoch | `StateChecker` |
+ * | 9. after a heal every transaction ends | `AtomicityChecker.atRest`, and the swarm's deadline |
  */
 export class NetworkCheckers {
   readonly violations = new Violations();
@@ -22,6 +37,8 @@ export class NetworkCheckers {
   readonly sequences: SequenceChecker;
   readonly atomicity: AtomicityChecker;
   readonly beacon: BeaconChecker;
+  readonly serial: SerialOracle;
+  readonly serializability: SerializabilityChecker;
   private readonly all: readonly BlockChecker[];
   private readonly stored = new Map<string, string>();
 
@@ -37,7 +54,9 @@ export class NetworkCheckers {
     this.sequences = new SequenceChecker(shared);
     this.atomicity = new AtomicityChecker(shared);
     this.beacon = new BeaconChecker(network, shared);
-    this.all = [this.chain, this.state, this.supply, this.sequences, this.atomicity, this.beacon];
+    this.serial = new SerialOracle({ genesis }, shared);
+    this.serializability = new SerializabilityChecker(shared);
+    this.all = [this.chain, this.state, this.supply, this.sequences, this.atomicity, this.beacon, this.serial, this.serializability];
   }
 
   /** A node has stored a record. */

@@ -105,7 +105,9 @@ export class SeedRun {
       afterEffect: (name) => this.afterEffect(name),
       failed: (name, error) => this.nodeFailed(name, error),
     });
-    const hooks = { submitted: () => undefined, answered: () => undefined };
+    const { serializability } = this.checkers;
+    const nowUs = (): number => this.world.scheduler.nowUs();
+    const hooks = { submitted: (key: string) => serializability.submitted(key, nowUs()), answered: (key: string) => serializability.answered(key, nowUs()) };
     this.client = new SimClient(kit, { cluster: this.cluster, prng: prng.fork(), hooks });
   }
 

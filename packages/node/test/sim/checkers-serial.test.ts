@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { before, test } from 'node:test';
+import type { ShardId } from '@shardlab/crosslink';
+import type { ExecutedBlock, PersistRecord } from '@shardlab/shard';
+import type { NodeName } from '../../src/ports.ts';
+import { DependencyGraph } from '../../src/sim/checkers/dependency-graph.ts';
+import { NetworkCheckers } from '../../src/sim/checkers/network-checkers.ts';
+import type { ShardBlockRecord } from '../../src/sim/checkers/violations.ts';
+import { spreadLoad } from './load.ts';
+import { testNetwork, type TestNetwork } from './network-kit.ts';
+import { Scenario } from './scenario.ts';
+
+interface Stored {
+  readonly node: NodeName;
+  readonly record: PersistRecord;
+}
+
+let network: TestNetwork;
+let history: Stored[];
+
+before(async () => {
+  network = await testNetwork({ shards: 2, accounts: 8, validators: 4 });
+  const scenario = new Scenario({ network, seed: 5 });
+  history = [];
+  const observe = scenario.checkers.observe.bind(scenario.checkers);
+  scenario.checkers.observe = (node, record) => {
+    history.push({ node, record });
+    observe(node, record);
+  };
+  spreadLoad(scenario, { seed: 5, count: 40, fromMs: 300, toMs: 2_000 });
+  scenario.runUntil(() => scenario.settled, 30_000);
+  assert.ok(scenario.outcomes()['cross/1']! > 3 && scenario.outcomes()['local/1']! > 3);
+});
+
+function judge(records: readonly Stored[]): string[] {
+  const checkers = new NetworkCheckers({ genesis: network.genesis }, { crypto: network.crypto });
+  for (const { node, record } of records) checkers.observe(node, record);
+  checkers.serial.atRest();
+  checkers.serializability.atRest();
+  return checkers.violations.found.filter((found) => /^(?:serial|serializability|nodes)/.test(found));
+}
+
+/** The history with one block changed alike on every validator that stores it. */
+function doctored(change: (block: ExecutedBlock) => Partial<ExecutedBlock> | undefined): Stored[] {
+  let target: ExecutedBlock | undefined;
+  let patched: ExecutedBlock | undefined;
+  return history.map(({ node, record }) => {
+    if (record.kind !== 'shard-block') return { node, record };
+    const same = target !== undefined && record.block.header.shard === target.header.shard && record.block.header.height === target.header.height;
+    const patch = target === undefined ? change(record.block) : undefined;
+    if (patch !== undefined) {
+      target = record.block;
+      patched = { ...record.block, ...patch };
+    }
+    return patch !== undefined || same ? { node, record: { ...record, block: patched! } satisfies ShardBlockRecord } : { node, record };
+  });
+}
+
+test('the true history has nothing to complain of', () => {
+  assert.deepEqual(judge(history), []);
+});
+
+const CASES: readonly { readonly what: string; readonly finds: RegExp; readonly records: () => Stored[] }[] = [
+  {
+    what: 'a transfer that its receipt calls failed, and that moved its value all the same',
+    finds: /^serial: .* is stored with/,
+    records: () =>
+      doctored(({ receipts }) => {
+        const index = receipts.findIndex((receipt) => receipt.crossShard && receipt.status === 1);
+        return index < 0 ? undefined : { receipts: receipts.map((receipt, at) => (at === index ? { ...receipt, status: 0 } : receipt)) };
+      }),
+  },
+  {
+    what: 'a fee that nobody charged',
+    finds: /^serial: /,
+    records: () => doctored(({ receipts }) => (receipts.length === 0 ? undefined : { receipts: receipts.map((receipt) => ({ ...receipt, gasUsed: receipt.gasUsed - 1 })) })),
+  },
+  {
+    what: 'a credit that no block has stored',
+    finds: /^serial: .*(?:is stored with|not in what is stored)/,
+    records: () =>
+      doctored(({ events, header, delta }) =>
+        events.some(({ phase, peer, outcome }) => phase === 'applied' && outcome === 'commit' && peer !== header.shard) ? { delta: { ...delta, changes: [] } } : undefined,
+      ),
+  },
+  {
+    what: 'a credit of what nobody has escrowed',
+    finds: /^serial: .*nobody has escrowed/,
+    records: () =>
+      doctored(({ events, header }) => {
+        const event = events.find(({ phase, peer }) => phase === 'applied' && peer === header.shard);
+        return event === undefined ? undefined : { events: [...events, { ...event, outcome: 'commit', peer: (1 - header.shard) as ShardId }] };
+      }),
+  },
+  {
+    what: 'a transaction that runs twice',
+    finds: /^serial(?:izability)?: .*nonce/,
+    records: () => doctored(({ transactions }) => (transactions.length === 0 ? undefined : { transactions: [...transactions, transactions[0]!] })),
+  },
+];
+
+for (const { what, finds, records } of CASES) {
+  test(`the checkers find ${what}`, () => assert.match(judge(records()).join('\n'), new RegExp(finds.source, 'm')));
+}
+
+test('one validator that stores another block than the rest is found', () => {
+  const index = history.findLastIndex(({ node, record }) => record.kind === 'shard-block' && node.validator === 2);
+  const { node, record } = history[index]!;
+  assert.ok(record.kind === 'shard-block');
+  const other = { ...record, block: { ...record.block, hash: network.crypto.sha256(record.block.hash) } };
+  assert.match(judge(history.map((stored, at) => (at === index ? { node, record: other } : stored))).join('\n'), /^nodes: shard-\d\S* stores another block/m);
+});
+
+test('cycles: each kind of dependency closes one, and what commutes does not', () => {
+  const make = (build: (graph: DependencyGraph) => void): string | undefined => {
+    const graph = new DependencyGraph();
+    build(graph);
+    return graph.cycle();
+  };
+  const rw = (graph: DependencyGraph, transaction: string, key: string, version: number): void => {
+    graph.read({ transaction, key, version });
+    graph.write({ transaction, key, version: version + 1 });
+  };
+  assert.equal(make((graph) => { rw(graph, 'a', 'x', 0); rw(graph, 'b', 'x', 1); rw(graph, 'a', 'y', 0); rw(graph, 'b', 'y', 1); }), undefined);
+  assert.match(make((graph) => { rw(graph, 'a', 'x', 0); rw(graph, 'b', 'x', 1); rw(graph, 'b', 'y', 0); rw(graph, 'a', 'y', 1); })!, /ww|wr|rw/);
+  const skew = make((graph) => {
+    graph.read({ transaction: 'a', key: 'x', version: 0 });
+    graph.write({ transaction: 'b', key: 'x', version: 1 });
+    graph.read({ transaction: 'b', key: 'y', version: 0 });
+    graph.write({ transaction: 'a', key: 'y', version: 1 });
+  });
+  assert.match(skew!, /rw x@0.*rw y@0|rw y@0.*rw x@0/, 'write skew');
+  const late = make((graph) => {
+    rw(graph, 'a', 'x', 1);
+    rw(graph, 'b', 'x', 0);
+    graph.submit('a', 1);
+    graph.answer('a', 2);
+    graph.submit('b', 3);
+  });
+  assert.match(late!, /answered.*submitted|submitted.*answered/, 'real time');
+  assert.equal(new DependencyGraph().write({ transaction: 'a', key: 'x', version: 1 }), true);
+});
+
+test('a history of a hundred thousand transactions is judged in one pass', () => {
+  const graph = new DependencyGraph();
+  for (let i = 0; i < 100_000; i++) {
+    const key = `k${i % 100}`;
+    const version = Math.floor(i / 100);
+    graph.read({ transaction: `t${i}`, key, version });
+    graph.write({ transaction: `t${i}`, key, version: version + 1 });
+    graph.submit(`t${i}`, i);
+    graph.answer(`t${i}`, i + 50);
+  }
+  assert.equal(graph.cycle(), undefined);
+});
