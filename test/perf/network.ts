@@ -168,7 +168,7 @@ async function sample(dataDir: string, resident: Map<string, number>, signal: Ab
   }
 }
 
-async function load(dataDir: string, rate: number, seconds: number, options: readonly string[]): Promise<Report> {
+export async function load(dataDir: string, rate: number, seconds: number, options: readonly string[]): Promise<Report> {
   const amount = ['--rate', rate.toFixed(1), '--duration', String(seconds)];
   const out = await shardlab(['load', ...amount, ...options, '--json', '--data-dir', dataDir], true);
   return JSON.parse(out.trim().split('\n').at(-1)!) as Report;

@@ -65,6 +65,9 @@ export interface SwarmRun {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Room for short-lived objects: a network makes many, and a small room would be swept all the time. */
+const YOUNG_MIB = 128;
+
 /** Results that wait for an earlier seed: a slow one must not let the others run away from it. */
 const AHEAD_MAX = 1_024;
 
@@ -82,7 +85,7 @@ export async function runSwarm(run: SwarmRun): Promise<void> {
 
 function work(run: SwarmRun, seeds: Iterator<number>, order: InOrder, workers: Worker[]): Promise<void> {
   return new Promise((resolve, fail) => {
-    const worker = new Worker(new URL('./swarm-worker.ts', import.meta.url), { workerData: run.options });
+    const worker = new Worker(new URL('./swarm-worker.ts', import.meta.url), { workerData: run.options, resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB } });
     workers.push(worker);
     const next = (): void => {
       if (run.signal?.aborted === true || order.waiting > AHEAD_MAX) return resolve();
