@@ -16,10 +16,9 @@ import type { Proposal } from '../consensus/types.ts';
 import type { Epochs } from '../exchange/epochs.ts';
 import type { HeaderCheck } from '../exchange/header-check.ts';
 import type { CrosslinkQueue } from './crosslink-queue.ts';
+import { AHEAD_MAX_MS, BEHIND_MAX_MS } from '../production/drift.ts';
 import { nextAssignment } from './epoch-votes.ts';
 
-/** How far a proposer's clock may be from this validator's, in milliseconds (R5). */
-const DRIFT_MAX_MS = 5_000;
 
 /** What a beacon validator judges a proposal by. */
 export interface BeaconRules {
@@ -53,8 +52,8 @@ function fault(rules: BeaconRules, proposal: Proposal, fresh: boolean): string |
   if (header.height !== (tip?.height ?? 0) + 1 || !equalBytes(header.parentHash, tip?.hash ?? ZERO_HASH)) return 'parent';
   if (header.epoch !== epoch.epoch || !equalBytes(header.epochCertificateHash, assignmentHash(crypto, epoch))) return 'epoch';
   if (header.timestampMs <= parentMs) return 'time';
-  if (fresh && header.timestampMs > Math.max(nowMs + DRIFT_MAX_MS, parentMs + 1)) return 'time-ahead';
-  if (fresh && header.timestampMs < nowMs - DRIFT_MAX_MS) return 'time-behind';
+  if (fresh && header.timestampMs > Math.max(nowMs + AHEAD_MAX_MS, parentMs + 1)) return 'time-ahead';
+  if (fresh && header.timestampMs < nowMs - BEHIND_MAX_MS) return 'time-behind';
   if (!equalBytes(header.crosslinkRoot, crosslinkRoot(crypto, crosslinks))) return 'crosslink-root';
   const order = queue.fault(crosslinks);
   if (order !== undefined) return order;

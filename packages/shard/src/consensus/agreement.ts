@@ -6,8 +6,12 @@ import type { AgreedHead, Consensus, ConsensusOutput, Proposal } from './types.t
 
 /** Least time that a leader gets, in block intervals: one to propose, and two rounds of votes with room to spare. */
 const TIMEOUT_INTERVALS = 4;
-/** What was said is said again after this long without progress, in milliseconds. */
-const RETRANSMIT_MS = 400;
+/**
+ * What was said is said again after this long without progress, at the least, in milliseconds, then after twice as long each time, at most so often: a machine that is
+ * too slow must not be given more to do.
+ */
+const REPEAT_MIN_MS = 400;
+const REPEAT_MAX_MS = 4_000;
 
 /** Which committee this is. */
 export interface AgreementOptions {
@@ -50,6 +54,9 @@ export class Agreement {
   private wanted: Extract<ConsensusOutput, { kind: 'fetch' }> | undefined;
   private fetches = 0;
   private retransmitArmed = false;
+  /** How often the same was said again. */
+  private repeats = 0;
+  private quietBeforeMs = 0;
   private viewTimerAtMs: number | undefined;
 
   constructor(options: AgreementOptions, modules: AgreementModules, host: AgreementHost) {
@@ -173,17 +180,28 @@ export class Agreement {
     const deadlineMs = this.patience.deadline(step.nowMs, dueAtMs, consensus.progress);
     this.watchStall(dueAtMs);
     if (deadlineMs === undefined) return;
-    this.armRetransmit(Math.max(0, -this.patience.quietMs(step.nowMs)));
+    this.armRetransmit();
     if (!consensus.patient) return;
     if (this.viewTimerAtMs !== undefined && this.viewTimerAtMs <= deadlineMs) return;
     this.viewTimerAtMs = deadlineMs;
     step.push({ kind: 'set-timer', timer: 'view', delayMs: Math.max(1, deadlineMs - step.nowMs) });
   }
 
-  private armRetransmit(notBeforeMs: number): void {
+  private armRetransmit(): void {
     if (this.retransmitArmed) return;
     this.retransmitArmed = true;
-    this.modules.step.push({ kind: 'set-timer', timer: 'retransmit', delayMs: notBeforeMs + RETRANSMIT_MS });
+    const { step } = this.modules;
+    const delayMs = Math.max(1, this.repeatMs - this.patience.quietMs(step.nowMs));
+    step.push({ kind: 'set-timer', timer: 'retransmit', delayMs });
+  }
+
+  /** How long nothing must have moved before anything is said again. */
+  private get repeatMs(): number {
+    const firstMs = Math.max(REPEAT_MIN_MS, this.patience.calmMs / 2);
+    // The sum of all pauses so far: each is twice the one before it.
+    let waitedMs = 0;
+    for (let round = 0; round <= this.repeats; round++) waitedMs += Math.min(REPEAT_MAX_MS, firstMs * 2 ** Math.min(round, 16));
+    return waitedMs;
   }
 
   /** The timer `view` has fired: it is only ever set too early, never too late. */
@@ -201,7 +219,12 @@ export class Agreement {
     const { consensus, step } = this.modules;
     this.retransmitArmed = false;
     const deadlineMs = this.patience.deadline(step.nowMs, dueAtMs, consensus.progress);
-    if (deadlineMs === undefined || this.patience.quietMs(step.nowMs) < RETRANSMIT_MS) return;
+    if (deadlineMs === undefined) return;
+    const quietMs = this.patience.quietMs(step.nowMs);
+    if (quietMs < this.quietBeforeMs) this.repeats = 0;
+    this.quietBeforeMs = quietMs;
+    if (quietMs < this.repeatMs) return;
+    this.repeats++;
     this.perform(consensus.retransmit());
     this.fetch();
     this.host.stuck();

@@ -31,9 +31,13 @@ export class Patience {
     this.leastMs = leastMs;
   }
 
+  /** What a leader of a first view gets. */
+  get calmMs(): number {
+    return Math.max(this.leastMs, Math.min(CALM_MAX_MS, LATENCY_FACTOR * this.latencyMs));
+  }
+
   private get timeoutMs(): number {
-    const calm = Math.max(this.leastMs, Math.min(CALM_MAX_MS, LATENCY_FACTOR * this.latencyMs));
-    return Math.round(Math.min(TIMEOUT_MAX_MS, calm * 2 ** Math.min(this.failures, DOUBLINGS_MAX)));
+    return Math.round(Math.min(TIMEOUT_MAX_MS, this.calmMs * 2 ** Math.min(this.failures, DOUBLINGS_MAX)));
   }
 
   /** When the leader will be suspected; `undefined` while nothing is due. */

@@ -1,4 +1,4 @@
-import { ACCEPT, decodeForward, encodeForward, FORWARD_BYTES_MAX, type Genesis, ignore, reject, type ShardId, TOPICS } from '@shardlab/crosslink';
+import { ACCEPT, bytesKey, type Crypto, decodeForward, encodeForward, FORWARD_BYTES_MAX, type Genesis, ignore, reject, type ShardId, TOPICS } from '@shardlab/crosslink';
 import type { SubmitResult } from '../effects.ts';
 import type { Epochs } from '../exchange/epochs.ts';
 import type { Requests } from '../exchange/requests.ts';
@@ -16,7 +16,7 @@ const RECOVERING_MAX = 65_536;
 /** Transactions in one message to the committee. */
 const FORWARD_ITEMS_MAX = 4_096;
 /** Bytes of waiting transactions that are said again when nothing moves. */
-const FORWARD_AGAIN_BYTES = 64 * 1024;
+const FORWARD_AGAIN_BYTES = 16 * 1024;
 
 interface Submission {
   /** Of the submission, or of the message. */
@@ -30,6 +30,7 @@ export interface AdmissionModules {
   readonly step: StepContext;
   readonly requests: Requests;
   readonly counters: ReplicaCounters;
+  readonly crypto: Crypto;
   readonly mempool: Mempool;
   readonly accounts: AccountReader;
   readonly epochs: Epochs;
@@ -65,8 +66,11 @@ export class Admission {
    * sender's fault, one that does not fit the pool any more is nobody's. Throws `DecodeError`.
    */
   take(token: number, data: Uint8Array): void {
-    const raws = decodeForward(data.slice());
-    if (!this.recover({ token, from: 'committee', raws })) this.modules.step.push({ kind: 'verdict', token, verdict: ignore('busy') });
+    const { crypto, mempool } = this.modules;
+    // What the pool has costs a hash, not a recovery.
+    const raws = decodeForward(data.slice()).filter((raw) => mempool.get(bytesKey(crypto.keccak256(raw))) === undefined);
+    if (raws.length === 0) this.modules.step.push({ kind: 'verdict', token, verdict: ignore('transactions-known') });
+    else if (!this.recover({ token, from: 'committee', raws })) this.modules.step.push({ kind: 'verdict', token, verdict: ignore('busy') });
   }
 
   private recover(submission: Submission): boolean {

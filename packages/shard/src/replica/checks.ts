@@ -16,12 +16,10 @@ import type { Epochs } from '../exchange/epochs.ts';
 import type { Inbox } from '../exchange/inbox.ts';
 import type { Requests } from '../exchange/requests.ts';
 import type { Mempool } from '../mempool/mempool.ts';
+import { AHEAD_MAX_MS, BEHIND_MAX_MS } from '../production/drift.ts';
 import type { StepContext } from '../step-context.ts';
 import type { AdmissionBatch } from '../transaction/admission-record.ts';
 import type { PoolTransaction } from '../transaction/types.ts';
-
-/** How far a proposer's clock may be from this validator's, in milliseconds (R5). */
-const DRIFT_MAX_MS = 5_000;
 
 /** A block that somebody else has made and that is to be executed here. */
 export interface ForeignBlock {
@@ -111,8 +109,8 @@ export function headerFault(rules: HeaderRules, parentTimestampMs: number, heade
   const epoch = epochs.get(header.epoch);
   if (epoch === undefined || !equalBytes(epoch.hash, header.epochCertificateHash)) return 'epoch';
   // Drift is judged when voting, never when replaying (R5); a chain whose time has run ahead goes on from there.
-  if (fresh && header.timestampMs > Math.max(nowMs + DRIFT_MAX_MS, parentTimestampMs + 1)) return 'time-ahead';
-  if (fresh && header.timestampMs < nowMs - DRIFT_MAX_MS) return 'time-behind';
+  if (fresh && header.timestampMs > Math.max(nowMs + AHEAD_MAX_MS, parentTimestampMs + 1)) return 'time-ahead';
+  if (fresh && header.timestampMs < nowMs - BEHIND_MAX_MS) return 'time-behind';
   return undefined;
 }
 

@@ -65,7 +65,7 @@ export class ShardReplica implements Core {
     const behind = (height: number): void => this.catchUp.behind(height);
     const height = (): number => this.production.head.header.height;
     this.receipts = new Receipts(shard, { step, requests, counters, crypto, headers, inbox, outbox, askEpochs, height, behind });
-    this.admission = new Admission(options, { step, requests, counters, mempool, accounts, epochs });
+    this.admission = new Admission(options, { step, requests, counters, crypto, mempool, accounts, epochs });
     const producing = {
       ...{ step, requests, counters, crypto, consensus, protocol, mempool, inbox, outbox, epochs, behind },
       takeConsumed: this.receipts.takeConsumed.bind(this.receipts),

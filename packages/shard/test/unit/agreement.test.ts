@@ -92,7 +92,7 @@ test('votes are on the disk before their messages leave (R2), whatever else happ
 
 test('a leader is suspected after its time, not before, and not while it makes progress', () => {
   const { consensus, agreement, at } = setUp();
-  assert.deepEqual(timers(at(0, () => agreement.watch(0))), ['retransmit 400', 'view 1000']);
+  assert.deepEqual(timers(at(0, () => agreement.watch(0))), ['retransmit 500', 'view 1000']);
   at(999, () => agreement.viewTimer(999));
   assert.deepEqual(consensus.calls, []);
   consensus.progress++;
@@ -112,7 +112,7 @@ test('without work no timer runs, and a view change that no quorum wants suspect
   assert.deepEqual(at(0, () => agreement.watch(undefined)), []);
   at(90_000, () => agreement.viewTimer(undefined));
   consensus.patient = false;
-  assert.deepEqual(timers(at(90_000, () => agreement.watch(90_000))), ['retransmit 400']);
+  assert.deepEqual(timers(at(90_000, () => agreement.watch(90_000))), ['retransmit 500']);
   at(99_000, () => agreement.viewTimer(99_000));
   assert.deepEqual(consensus.calls, []);
 });
@@ -120,7 +120,7 @@ test('without work no timer runs, and a view change that no quorum wants suspect
 test('what was said is said again while nothing moves, and other help is asked for', () => {
   const { consensus, agreement, at, told } = setUp();
   at(0, () => agreement.watch(0));
-  at(400, () => agreement.retransmitTimer(400));
+  at(500, () => agreement.retransmitTimer(500));
   assert.deepEqual([consensus.calls, told], [['retransmit'], ['stuck']]);
   consensus.progress++;
   at(800, () => agreement.watch(800));
