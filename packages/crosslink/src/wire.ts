@@ -9,8 +9,10 @@ import type { Height, ShardId } from './primitives.ts';
 
 /** Names of gossip topics, inside the network's own prefix. */
 export const TOPICS = {
-  /** Announcements of shard headers. */
+  /** Announcements of shard headers, with their pair tables: for shards, one a heartbeat. */
   headers: 'headers',
+  /** Announcements of every shard header, with an empty pair table: for the beacon. */
+  crosslinks: 'crosslinks',
   /** Beacon blocks. */
   beacon: 'beacon',
   /** Receipt batches for one destination shard (R14). */
@@ -22,7 +24,7 @@ export const TOPICS = {
 } as const;
 
 /**
- * What a shard tells all others with each block, heartbeats included (R14): its latest certified header, and its pair table, which the header's `pairRoot` commits
+ * What a shard tells all others with each heartbeat, and with the first block after one (R14): its latest certified header, and its pair table, which the header's `pairRoot` commits
  * to. Receivers learn what was sent to them, senders what was consumed, when all gossip before was lost.
  */
 export interface Announcement {

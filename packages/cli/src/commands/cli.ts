@@ -123,7 +123,7 @@ export function given(command: Command, option: string): boolean {
 }
 
 // What was asked is wrong, or nobody is there to be asked. Other codes: the work was begun.
-const USAGE_CODES = /^(?:trace|workload|genesis|cluster)\/|^rpc\/(?:url|unreachable|timeout|bad-answer)$|^audit\/(?:unreachable|url|bad-answer|ledger|too-large)$|^load\/(?:options|network)$|^sim\/(?:faults|seeds|validators|shards|latency)$|^report\/unwritable$/;
+const USAGE_CODES = /^(?:trace|workload|genesis|cluster)\/|^rpc\/(?:url|unreachable|timeout|bad-answer)$|^audit\/(?:unreachable|url|bad-answer|ledger|too-large)$|^load\/(?:options|network)$|^sim\/(?:faults|seeds|validators|shards|latency|plan)$|^latency\/model$|^report\/unwritable$/;
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof CliError) return error.exitCode;

@@ -1,8 +1,8 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
 import { loadSimulator, type Plan, type SeedResult, type SwarmOptions, type SwarmSummary, type SwarmTally } from '@shardlab/node';
-import { EXIT_BAD, EXIT_GOOD, usageError } from '../output/cli-error.ts';
+import { EXIT_BAD, EXIT_GOOD, interrupted, usageError } from '../output/cli-error.ts';
 import { writeJsonLine, writeLines } from '../output/output.ts';
 import { tableLines } from '../output/table.ts';
 import { commitOf } from '../sim/commit.ts';
@@ -24,6 +24,16 @@ interface SimOptions extends CommonOptions {
   readonly traceOut?: string;
   readonly resume?: string;
   readonly plan?: string;
+}
+
+/** Failures whose findings stand in the JSON summary; the numbers of all do. */
+const FAILURES_SHOWN_MAX = 20;
+
+/** What the summary says beside the sums. */
+interface Extras {
+  readonly seeds?: string;
+  readonly failures?: readonly { readonly seed: number; readonly found: readonly string[]; readonly again: string }[];
+  readonly shrunk?: { readonly file: string; readonly events: number; readonly minimal: boolean };
 }
 
 type Sim = Awaited<ReturnType<typeof loadSimulator>>;
@@ -97,7 +107,9 @@ class SimRun {
     const total = last - first + 1;
     const beganMs = performance.now();
     let done = known.size;
+    let stopped = false;
     await this.cli.context.interruptible(async (signal) => {
+      signal.addEventListener('abort', () => (stopped = true), { once: true });
       await sim.runSwarm({
         options: swarm,
         seeds: missing(first, last, known),
@@ -120,16 +132,19 @@ class SimRun {
     progress.clear();
     const wallMs = performance.now() - beganMs;
     file?.end(Math.round(wallMs));
-    if (this.options.shrink === true && failures[0] !== undefined) await this.shrink(sim, swarm, failures[0].seed);
-    return this.report(tally, wallMs + (before?.wallMs ?? 0), { first, last });
+    const shrunk = this.options.shrink === true && !stopped && failures[0] !== undefined ? await this.shrink(sim, swarm, failures[0].seed) : undefined;
+    const extras = { seeds: `${first}..${last}`, ...this.failureExtras(failures), ...(shrunk === undefined ? {} : { shrunk }) };
+    const code = this.report(tally, wallMs + (before?.wallMs ?? 0), extras);
+    if (stopped) throw interrupted(`interrupted after ${done} of ${total} seeds`);
+    return code;
   }
 
-  private failureLines({ seed, found, virtualMs }: SeedResult): string[] {
+  private failureLines({ seed, found, virtualMs }: SeedResult, what = `--seed ${seed}`): string[] {
     const { bad, dim } = this.cli.context.stdout.style;
     return [
       `${bad('FAILED')} seed ${seed} at commit ${commitOf(import.meta.dirname)}, ${virtualMs} virtual ms`,
       ...found.slice(0, 8).map((line) => `  ${line}`),
-      `  ${dim('again:')} ${this.again(`--seed ${seed}`)}`,
+      `  ${dim('again:')} ${this.again(what)}`,
     ];
   }
 
@@ -139,11 +154,16 @@ class SimRun {
     return `npx shardlab sim ${what} --shards ${shards} --validators ${validators} --txs ${txs} --cross-shard ${crossShard} --faults ${faults} --latency ${latency}`;
   }
 
-  private report(tally: SwarmTally, wallMs: number, range: { readonly first: number; readonly last: number } | undefined): number {
+  private failureExtras(failures: readonly SeedResult[]): Extras {
+    if (failures.length === 0) return {};
+    return { failures: failures.slice(0, FAILURES_SHOWN_MAX).map(({ seed, found }) => ({ seed, found, again: this.again(`--seed ${seed}`) })) };
+  }
+
+  private report(tally: SwarmTally, wallMs: number, extras: Extras): number {
     const { stdout } = this.cli.context;
     const summary = tally.summary(wallMs);
     const commit = commitOf(import.meta.dirname);
-    if (this.options.json === true) writeJsonLine(stdout, { ...summary, ...(range === undefined ? {} : { seeds: `${range.first}..${range.last}` }), commit });
+    if (this.options.json === true) writeJsonLine(stdout, { ...summary, ...extras, commit });
     else writeLines(stdout, summaryLines(summary, stdout.style));
     return summary.ok ? EXIT_GOOD : EXIT_BAD;
   }
@@ -151,48 +171,60 @@ class SimRun {
   private async traced(sim: Sim, swarm: SwarmOptions, seed: number, file: string): Promise<number> {
     const runner = new sim.SeedRunner(swarm);
     const trace = new sim.ChromeTrace();
+    this.write(file, '');
     const beganMs = performance.now();
     const result = await runner.play(await runner.plan(seed), trace);
-    writeFileSync(this.cli.file(file), trace.toJson());
-    return this.one(sim, result, performance.now() - beganMs, `trace written to ${file}: open it at ui.perfetto.dev`);
+    this.write(file, trace.toJson());
+    return this.one(sim, result, performance.now() - beganMs, `--seed ${seed}`, `trace written to ${file}: open it at ui.perfetto.dev`);
   }
 
   private async playPlan(sim: Sim, swarm: SwarmOptions, file: string): Promise<number> {
     const path = this.cli.file(file);
-    if (!existsSync(path)) throw usageError('cli/plan', `no plan at ${path}: give a file that "shardlab sim --shrink" has written`);
-    let plan: Plan;
+    let content: string;
     try {
-      plan = JSON.parse(readFileSync(path, 'utf8')) as Plan;
-    } catch {
-      throw usageError('cli/plan', `${path} is no plan: give a file that "shardlab sim --shrink" has written`);
+      content = readFileSync(path, 'utf8');
+    } catch (error) {
+      const why = (error as NodeJS.ErrnoException).code;
+      throw usageError('cli/plan', `no plan at ${path} (${why}): give a file that "shardlab sim --shrink" has written`, { cause: error });
     }
-    if (!Array.isArray(plan.events) || !Array.isArray(plan.transfers) || !Number.isSafeInteger(plan.seed)) {
-      throw usageError('cli/plan', `${path} is no plan: give a file that "shardlab sim --shrink" has written`);
-    }
+    const plan = sim.readPlan(content, swarm);
     const beganMs = performance.now();
-    return this.one(sim, await new sim.SeedRunner(swarm).play(plan), performance.now() - beganMs, `${plan.events.length} fault events`);
+    return this.one(sim, await new sim.SeedRunner(swarm).play(plan), performance.now() - beganMs, `--plan ${file}`, `${plan.events.length} fault events`);
   }
 
-  private one(sim: Sim, result: SeedResult, wallMs: number, note: string): number {
+  /** Writes a file that the user named, or which belongs beside them. */
+  private write(file: string, content: string): void {
+    try {
+      writeFileSync(this.cli.file(file), content);
+    } catch (error) {
+      const why = (error as NodeJS.ErrnoException).code;
+      throw usageError('cli/unwritable', `${this.cli.file(file)} can not be written (${why}): name another file`, { cause: error });
+    }
+  }
+
+  private one(sim: Sim, result: SeedResult, wallMs: number, what: string, note: string): number {
     const { stdout } = this.cli.context;
     const tally = new sim.SwarmTally();
     tally.add(result);
-    if (this.options.json !== true) writeLines(stdout, [...(result.ok ? [] : this.failureLines(result)), note]);
-    return this.report(tally, wallMs, undefined);
+    if (this.options.json !== true) writeLines(stdout, [...(result.ok ? [] : this.failureLines(result, what)), note]);
+    const { seed, found } = result;
+    return this.report(tally, wallMs, result.ok ? {} : { failures: [{ seed, found, again: this.again(what) }] });
   }
 
-  private async shrink(sim: Sim, swarm: SwarmOptions, seed: number): Promise<void> {
+  private async shrink(sim: Sim, swarm: SwarmOptions, seed: number): Promise<NonNullable<Extras['shrunk']>> {
     const progress = this.cli.progress(this.options);
     const runner = new sim.SeedRunner(swarm);
     const fails = async (plan: Plan): Promise<boolean> => !(await runner.play(plan)).ok;
     const { plan, runs, minimal } = await sim.shrink(await runner.plan(seed), fails, (events, run) => progress.update(`shrinking: run ${run}, ${events} fault events`));
     progress.clear();
     const file = `shardlab-sim-${seed}.json`;
-    writeFileSync(this.cli.file(file), `${JSON.stringify(plan, null, 1)}\n`);
-    if (this.options.json === true) return;
+    this.write(file, `${JSON.stringify(plan, null, 1)}\n`);
+    const shrunk = { file, events: plan.events.length, minimal };
+    if (this.options.json === true) return shrunk;
     const rest = plan.events.map((event) => `  ${event.atMs} ms  ${event.kind}  ${event.nodes.join(' ')}`);
     const kind = minimal ? 'every one of them is needed' : 'the runs were used up';
     writeLines(this.cli.context.stdout, [`${plan.events.length} fault events left after ${runs} runs (${kind}):`, ...rest, `  again: ${this.again(`--plan ${file}`)}`]);
+    return shrunk;
   }
 }
 

@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, truncateSync } from 'node:fs';
 import type { SeedResult, SwarmOptions } from '@shardlab/node';
 import { usageError } from '../output/cli-error.ts';
 
@@ -17,7 +17,7 @@ export interface Resumed {
 
 /**
  * Results of a long range of seeds, one JSON line each, so that it can be run in parts. The first line holds the options: parts with other options do not add up. A
- * line that a kill has cut off is dropped.
+ * last line that a kill has cut off is taken away, or the next would be joined to it.
  */
 export class ResumeFile {
   private readonly path: string;
@@ -28,25 +28,28 @@ export class ResumeFile {
     this.head = JSON.stringify({ version: VERSION, options });
   }
 
-  /** What is there; begins the file if it is not. Throws `cli/resume` where it is of other options. */
+  /** What is there; begins the file if it is not. Throws `cli/resume` where it is of other options, or not what this class writes. */
   open(): Resumed {
-    if (!existsSync(this.path)) {
-      appendFileSync(this.path, `${this.head}\n`);
+    const content = this.guarded('read', () => (existsSync(this.path) ? readFileSync(this.path, 'utf8') : ''));
+    if (content === '') {
+      this.guarded('written', () => appendFileSync(this.path, `${this.head}\n`));
       return { results: [], wallMs: 0 };
     }
-    const [head, ...lines] = readFileSync(this.path, 'utf8').split('\n');
-    if (head !== this.head) throw usageError('cli/resume', `${this.path} holds seeds of other options (${head?.slice(0, 200) ?? ''}): give those, or another file`);
+    const whole = content.slice(0, content.lastIndexOf('\n') + 1);
+    const [head, ...lines] = whole.split('\n').slice(0, -1);
+    if (head !== this.head) throw usageError('cli/resume', `${this.path} holds seeds of other options (${(head ?? content).slice(0, 200)}): give those, or another file`);
+    if (whole.length < content.length) this.guarded('written', () => truncateSync(this.path, Buffer.byteLength(whole)));
     const results: StoredResult[] = [];
     let wallMs = 0;
-    for (const line of lines) {
-      const stored = parsed(line);
-      if (stored === undefined) continue;
+    for (const [index, line] of lines.entries()) {
+      const stored = this.parsed(line, index + 2);
       if ('wallMs' in stored) wallMs += stored.wallMs;
       else results.push(stored);
     }
     return { results, wallMs };
   }
 
+  /** Notes one seed. */
   add(result: SeedResult): void {
     const { seed, ok, faults, committed, crossShard, aborted, virtualMs, found } = result;
     this.line({ seed, ok, faults, committed, crossShard, aborted, virtualMs, ...(ok ? {} : { found }) });
@@ -58,14 +61,36 @@ export class ResumeFile {
   }
 
   private line(value: StoredResult | { readonly wallMs: number }): void {
-    appendFileSync(this.path, `${JSON.stringify(value)}\n`);
+    this.guarded('written', () => appendFileSync(this.path, `${JSON.stringify(value)}\n`));
+  }
+
+  private guarded<T>(what: string, task: () => T): T {
+    try {
+      return task();
+    } catch (error) {
+      const why = (error as NodeJS.ErrnoException).code;
+      throw usageError('cli/resume', `${this.path} can not be ${what} (${why}): name another file`, { cause: error });
+    }
+  }
+
+  private parsed(line: string, number: number): StoredResult | { readonly wallMs: number } {
+    let value: unknown;
+    try {
+      value = JSON.parse(line);
+    } catch {
+      // Told below, with all else that is no line of ours.
+    }
+    if (isPart(value)) return value;
+    throw usageError('cli/resume', `line ${number} of ${this.path} is no result of a seed: take it out, or name another file`);
   }
 }
 
-function parsed(line: string): StoredResult | { readonly wallMs: number } | undefined {
-  try {
-    return JSON.parse(line) as StoredResult | { readonly wallMs: number };
-  } catch {
-    return undefined;
-  }
+const COUNTS = ['seed', 'committed', 'crossShard', 'aborted', 'virtualMs'] as const;
+
+function isPart(value: unknown): value is StoredResult | { readonly wallMs: number } {
+  if (typeof value !== 'object' || value === null) return false;
+  const fields = value as Readonly<Record<string, unknown>>;
+  if (Number.isSafeInteger(fields['wallMs'])) return true;
+  const { ok, faults } = fields;
+  return typeof ok === 'boolean' && typeof faults === 'object' && faults !== null && COUNTS.every((name) => Number.isSafeInteger(fields[name]));
 }

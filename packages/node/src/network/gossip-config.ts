@@ -4,8 +4,11 @@ import { bytesKey, type Hasher } from '@shardlab/crosslink';
 import { DECODE_LIMITS, frameBytesMax } from './gossip-guard.ts';
 import type { NetworkLimits } from './options.ts';
 
-/** gossipsub's default degree, for networks that are large enough for it. */
-const DEGREE = 6;
+/**
+ * Peers that a message is passed on to. Every node is connected to every other, a publisher sends to all subscribers itself, and what is lost is pulled: the mesh is only
+ * the second way. gossipsub's default of 6 made 20 idle nodes use 1.2 cores.
+ */
+const DEGREE = 2;
 /** Below this a duplicate costs less than telling peers that we need no other copy. */
 const IDONTWANT_BYTES_MIN = 4 << 10;
 /** Scores at which gossipsub itself turns away; below them all, the host disconnects (`banScore`). */

@@ -82,7 +82,7 @@ export function shardTopics(shard: ShardId): string[] {
 }
 
 /** Gossip topics of the beacon's node. */
-export const BEACON_TOPICS: readonly string[] = [TOPICS.headers, TOPICS.beacon, TOPICS.consensus(BEACON)];
+export const BEACON_TOPICS: readonly string[] = [TOPICS.crosslinks, TOPICS.beacon, TOPICS.consensus(BEACON)];
 
 /** The block of height 0 of a shard, and the flat entries of its state. */
 export function shardGenesis(crypto: Crypto, genesis: Genesis, shard: ShardId): { readonly block: ReturnType<typeof genesisBlock>; readonly entries: FlatEntry[] } {

@@ -17,6 +17,8 @@ export interface DiskFaults {
   survivors(pending: number): number;
   /** Whether there is no room for one more write; never, if this is left out. */
   isFull?(): boolean;
+  /** Microseconds that the next sync takes in addition: a disk that stalls, so that writes gather which are not synced. None, if this is left out. */
+  stallUs?(): number;
 }
 
 /** Whatever was not synced is lost. */
@@ -153,7 +155,8 @@ export class SimDisk {
   }
 
   private syncNext(holder: Incarnation): void {
-    holder.schedule(this.between(this.latency.syncMinUs, this.latency.syncMaxUs), () => {
+    const stallUs = this.faults.stallUs?.() ?? 0;
+    holder.schedule(this.between(this.latency.syncMinUs, this.latency.syncMaxUs) + stallUs, () => {
       const batch = this.pending.shift();
       invariant(batch !== undefined, 'a sync without a batch');
       this.pendingBytes -= batch.bytes;

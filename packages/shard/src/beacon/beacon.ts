@@ -204,7 +204,7 @@ export class BeaconReplica implements Core {
   /** Undecodable bytes are their sender's fault; anything else that is thrown is a bug of ours. */
   private judgeBytes(topic: string, data: Uint8Array): Verdict {
     try {
-      if (topic === TOPICS.headers) return this.takeHeader(decodeAnnouncement(data.slice()));
+      if (topic === TOPICS.crosslinks) return this.takeHeader(decodeAnnouncement(data.slice()));
       if (topic === CONSENSUS) return this.agreement.take(data);
       if (topic === TOPICS.beacon) return this.takeBlock(decodeBeaconBlock(data.slice()));
       return ignore('topic');
@@ -268,7 +268,7 @@ export class BeaconReplica implements Core {
   private headersAnswered(to: Peer, items: readonly Uint8Array[] | undefined): void {
     const before = this.queue.next(to.chain);
     for (const item of items ?? []) {
-      const verdict = this.judge(TOPICS.headers, item);
+      const verdict = this.judge(TOPICS.crosslinks, item);
       if (verdict.kind === 'reject') return this.blame(to, verdict);
     }
     const next = this.queue.next(to.chain);

@@ -28,7 +28,7 @@ import type { AdmissionBatch } from '../transaction/admission-record.ts';
 import type { PoolTransaction } from '../transaction/types.ts';
 import { BlockSenders, decodeProposal, diverged, type ForeignBlock } from './checks.ts';
 import { ProposalQueue, type QueuedProposal } from './proposal-queue.ts';
-import { announce, blockLine, publishBlock } from './publication.ts';
+import { announce, announceToBeacon, blockLine, publishBlock } from './publication.ts';
 import { type Parent, Speculation } from './speculation.ts';
 import { type FinalHead, increment, type ReplicaCounters } from './types.ts';
 
@@ -93,6 +93,7 @@ export class Production {
   private replaySenders: { readonly hash: Hash32; readonly senders: BlockSenders } | undefined;
   /** When the timer `propose` is set for. */
   private proposeAtMs: number | undefined;
+  private announcedMs = 0;
 
   constructor(options: { readonly genesis: Genesis; readonly shard: ShardId; readonly validator: number }, modules: ProductionModules, head: FinalHead) {
     const { genesis, shard, validator } = options;
@@ -129,9 +130,20 @@ export class Production {
 
   /** Tells of the last block again, in case that nobody heard of it before a crash. */
   start(): void {
-    announce(this.modules.step, this.finalHead);
+    this.tell();
     this.agreement.start();
     this.work();
+  }
+
+  /** Every header goes to the beacon; all shards get one a heartbeat: what is in between, its receipts show. */
+  private tell(): void {
+    const { step } = this.modules;
+    announceToBeacon(step, this.finalHead);
+    // A clock that was set back must not silence it.
+    const sinceMs = Math.abs(step.nowMs - this.announcedMs);
+    if (sinceMs < this.genesis.parameters.heartbeatMs) return;
+    this.announcedMs = step.nowMs;
+    announce(step, this.finalHead);
   }
 
   /** The timer `propose` has fired. */
@@ -391,7 +403,7 @@ export class Production {
     outbox.add(header.height, block.outgoing);
     if (speaks) {
       publishBlock(step, crypto, block, certificate);
-      announce(step, this.finalHead);
+      this.tell();
     }
     step.log(blockLine(block));
     this.agreement.finalised({ epoch: header.epoch, height: header.height, hash, certificate });

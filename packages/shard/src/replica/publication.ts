@@ -11,11 +11,17 @@ export function publishBlock(step: StepContext, crypto: Crypto, block: ExecutedB
   }
 }
 
+/** Tells the beacon of a shard's last final block. */
+export function announceToBeacon(step: StepContext, { header, certificate }: FinalHead): void {
+  if (certificate === undefined) return;
+  // Without the pair table the bytes are others than for shards: gossip does not deliver the same ones twice.
+  step.push({ kind: 'publish', topic: TOPICS.crosslinks, data: encodeAnnouncement({ header, certificate, pairs: [] }) });
+}
+
 /** Tells all shards of a shard's last final block, and what it has sent and consumed so far. */
-export function announce(step: StepContext, head: FinalHead): void {
-  if (head.certificate === undefined) return;
-  const data = encodeAnnouncement({ header: head.header, certificate: head.certificate, pairs: head.pairs });
-  step.push({ kind: 'publish', topic: TOPICS.headers, data });
+export function announce(step: StepContext, { header, certificate, pairs }: FinalHead): void {
+  if (certificate === undefined) return;
+  step.push({ kind: 'publish', topic: TOPICS.headers, data: encodeAnnouncement({ header, certificate, pairs }) });
 }
 
 /** The log line of a final block. */

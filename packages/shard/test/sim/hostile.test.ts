@@ -132,16 +132,16 @@ test('the beacon: a header that is offered again while its block is written is n
   const { block, certificate } = network.disk(0).blocks[0]!;
   const data = encodeAnnouncement({ header: block.header, certificate, pairs: block.body.pairs });
   const persists = (effects: readonly Effect[]): Extract<Effect, { kind: 'persist' }>[] => effects.filter((effect) => effect.kind === 'persist');
-  const offered = judge(step, TOPICS.headers, data);
+  const offered = judge(step, TOPICS.crosslinks, data);
   assert.equal(offered.verdict.kind, 'accept');
   const [first] = persists(offered.effects);
   assert.ok(first?.record.kind === 'beacon-block');
   assert.deepEqual(first.record.block.crosslinks.map(({ header }) => header.height), [1]);
-  assert.deepEqual(judge(step, TOPICS.headers, data).verdict, { kind: 'ignore', reason: 'header-known' });
+  assert.deepEqual(judge(step, TOPICS.crosslinks, data).verdict, { kind: 'ignore', reason: 'header-known' });
   const after = step({ kind: 'persisted', request: first.request });
   assert.deepEqual(persists(after), []);
   assert.equal(after.filter((effect) => effect.kind === 'publish').length, 1);
-  assert.deepEqual(judge(step, TOPICS.headers, data).verdict, { kind: 'ignore', reason: 'header-known' });
+  assert.deepEqual(judge(step, TOPICS.crosslinks, data).verdict, { kind: 'ignore', reason: 'header-known' });
 });
 
 test('a pull is asked again only after a while when it brings nothing, and at once when its source is heard of', () => {

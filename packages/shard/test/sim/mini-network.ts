@@ -150,7 +150,7 @@ export class MiniNetwork {
       if (stored === undefined || toHex(beaconHash(this.crypto, stored.header)) !== toHex(beaconHash(this.crypto, header))) throw new Error('a beacon block left before it was stored');
       return;
     }
-    const { header } = topic === TOPICS.headers ? decodeAnnouncement(data) : decodeBatch(data);
+    const { header } = topic === TOPICS.headers || topic === TOPICS.crosslinks ? decodeAnnouncement(data) : decodeBatch(data);
     const stored = this.disk(chain).blocks[header.height - 1]?.block.header;
     if (stored === undefined || toHex(encodeHeader(stored)) !== toHex(encodeHeader(header))) throw new Error('a block left before it was stored');
   }
@@ -162,7 +162,7 @@ export class MiniNetwork {
   private publish(from: ShardId, topic: string, data: Uint8Array): void {
     this.published.push({ topic, data });
     for (const chain of this.chains()) {
-      const listens = topic === TOPICS.headers || (chain !== BEACON && (topic === TOPICS.beacon || topic === TOPICS.receipts(chain)));
+      const listens = (chain === BEACON && topic === TOPICS.crosslinks) || (chain !== BEACON && (topic === TOPICS.headers || topic === TOPICS.beacon || topic === TOPICS.receipts(chain)));
       if (chain === from || !listens || this.lost()) continue;
       const copies = this.prng.below(10) === 0 ? 2 : 1;
       for (let copy = 0; copy < copies; copy++) {

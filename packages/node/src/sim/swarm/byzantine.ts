@@ -1,5 +1,6 @@
 import {
   BEACON,
+  buildBatches,
   type Crypto,
   decodeAnnouncement,
   decodeBatch,
@@ -11,8 +12,10 @@ import {
   encodeBeaconHeader,
   encodeHeader,
   type Hash32,
+  outRoot,
   type Prng,
   type QuorumCertificate,
+  type ShardHeader,
   type ShardId,
   TOPICS,
   voteMessage,
@@ -86,14 +89,14 @@ export class Byzantine {
 
   /** Gossip is public: whoever listens can say it again. */
   private listen(topic: string, data: Uint8Array): void {
-    if (topic !== TOPICS.headers && !topic.startsWith('receipts/')) return;
+    if (!announces(topic) && !topic.startsWith('receipts/')) return;
     if (this.heard.length < KEPT_MAX) this.heard.push({ topic, data });
     else if (this.modules.prng.below(8) === 0) this.heard[this.modules.prng.below(KEPT_MAX)] = { topic, data };
   }
 
   private act(kind: ByzantineKind, from: NodeName, to: NodeName, message: Heard): readonly GossipMessage[] | undefined {
     const consensus = message.topic === TOPICS.consensus(from.chain);
-    const receipts = message.topic.startsWith('receipts/') || message.topic === TOPICS.headers;
+    const receipts = message.topic.startsWith('receipts/') || announces(message.topic);
     switch (kind) {
       case 'withhold-votes':
         return consensus && this.decode(from, message)?.kind === 'vote' ? [] : undefined;
@@ -151,10 +154,9 @@ export class Byzantine {
   /** A batch with other messages in it, or a header that nobody certified. */
   private forge(message: Heard): readonly GossipMessage[] {
     const { topic, data } = message;
-    if (topic === TOPICS.headers) {
+    if (announces(topic)) {
       const announcement = decodeAnnouncement(data);
-      const header = { ...announcement.header, height: announcement.header.height + 1 } as typeof announcement.header;
-      return [{ topic, data: encodeAnnouncement({ ...announcement, header }) }];
+      return [{ topic, data: encodeAnnouncement({ ...announcement, header: otherHeader(topic, announcement.header) }) }];
     }
     const batch = decodeBatch(data);
     const messages = batch.messages.map((each, index) => (index === 0 ? flip(each, each.length - 1) : each));
@@ -169,30 +171,44 @@ export class Byzantine {
     return [message, { topic: elsewhere, data: old.data }];
   }
 
-  /** A certificate of another block under this header. */
+  /** A certificate of another block under a header that nobody has certified, with messages that it proves. */
   private staleCertificate(message: Heard): readonly GossipMessage[] | undefined {
     const certificate = this.oldCertificate();
     if (certificate === undefined) return undefined;
     const { topic, data } = message;
-    if (topic === TOPICS.headers) {
+    if (announces(topic)) {
       const announcement = decodeAnnouncement(data);
-      const header = { ...announcement.header, height: announcement.header.height + 1, parentHash: announcement.header.stateRoot } as typeof announcement.header;
-      return [{ topic, data: encodeAnnouncement({ ...announcement, header, certificate }) }];
+      return [{ topic, data: encodeAnnouncement({ ...announcement, header: otherHeader(topic, announcement.header), certificate }) }];
     }
-    return [{ topic, data: encodeBatch({ ...decodeBatch(data), certificate }) }];
+    // Proven in itself: nothing but the certificate shows the lie.
+    const { header, entry, firstSequence, messages } = decodeBatch(data);
+    const { destination } = entry;
+    const outgoing = [{ destination, firstSequence, messages: messages.map((each, index) => (index === 0 ? flip(each, each.length - 1) : each)) }];
+    const lie = { ...header, outRoot: outRoot(this.modules.crypto, outgoing) };
+    return buildBatches(this.modules.crypto, lie, certificate, outgoing, destination).map((batch) => ({ topic, data: encodeBatch(batch) }));
   }
 
   private oldCertificate(): QuorumCertificate | undefined {
     const old = this.heard[this.modules.prng.below(Math.max(1, this.heard.length))];
     if (old === undefined) return undefined;
     try {
-      return old.topic === TOPICS.headers ? decodeAnnouncement(old.data).certificate : decodeBatch(old.data).certificate;
+      return announces(old.topic) ? decodeAnnouncement(old.data).certificate : decodeBatch(old.data).certificate;
     } catch (error) {
       // What another traitor has said need not decode.
       if (error instanceof DecodeError) return undefined;
       throw error;
     }
   }
+}
+
+function announces(topic: string): boolean {
+  return topic === TOPICS.headers || topic === TOPICS.crosslinks;
+}
+
+/** A header that nobody has certified: for shards one that comes next, for the beacon one in place of the shard's own. */
+function otherHeader(topic: string, header: ShardHeader): ShardHeader {
+  if (topic === TOPICS.crosslinks) return { ...header, stateRoot: flip(header.stateRoot, 0) as Hash32 };
+  return { ...header, height: (header.height + 1) as ShardHeader['height'], parentHash: header.stateRoot };
 }
 
 function flip(bytes: Uint8Array, at: number): Uint8Array {

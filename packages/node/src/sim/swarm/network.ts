@@ -18,6 +18,11 @@ export const SIM_BALANCE = 10n ** 24n;
 const ACCOUNTS_PER_SHARD = 12;
 const CHAIN_ID = 1337;
 
+/** How many funded accounts a simulated network has. */
+export function accountsOf({ shards }: { readonly shards: number }): number {
+  return ACCOUNTS_PER_SHARD * shards;
+}
+
 /** Keys, genesis and accounts: the same for all seeds of one scheme. */
 export interface SimNetworkKit {
   readonly crypto: NodeCrypto;
@@ -55,7 +60,7 @@ export async function simNetworkKit(
   const { shards, validators } = options;
   const crypto = await createCrypto(scheme === 'real' ? {} : { signatures: 'keyed-hash', transactions: 'keyed-hash' });
   const table = new AssignmentTable(crypto, { shards, overrides: [] });
-  const accounts = Array.from({ length: ACCOUNTS_PER_SHARD * shards }, (_, index): SimAccount => {
+  const accounts = Array.from({ length: accountsOf(options) }, (_, index): SimAccount => {
     const secretKey = crypto.sha256(ascii(`simulated account ${index}`));
     const address = addressOfSecretKey(secretKey, crypto);
     return { secretKey, address, home: table.shardOf(address) };

@@ -9,7 +9,7 @@ import { SimWorld } from '../world.ts';
 import { Byzantine } from './byzantine.ts';
 import { SimClient } from './client.ts';
 import { linkLatency } from './latency.ts';
-import { clockFaults, PlannedDisk } from './machines.ts';
+import { clockFaults, PlannedDisk, unsyncedNeeded } from './machines.ts';
 import { SIM_BALANCE, type SimNetworkKit, simSecret } from './network.ts';
 import { BYZANTINE_FAULTS, type SwarmOptions } from './options.ts';
 import { type FaultEvent, nodesOf, type Plan } from './plan.ts';
@@ -143,6 +143,8 @@ export class SeedRun {
     } catch (error) {
       this.found.push(`${(error as Error).message}, at ${this.nowMs} virtual ms`);
     }
+    // Also of a run that was cut short: what was found before tells why.
+    this.found.push(...this.checkers.violations.found, ...this.client.surprises.slice(0, 3));
     const { receipts } = this.client;
     const committed = [...receipts.values()].filter(({ status }) => status === 1);
     const { scheduler } = this.world;
@@ -173,7 +175,6 @@ export class SeedRun {
     const end = scheduler.run({ eventsMax: EVENTS_MAX, untilMs, until: () => done });
     if (end !== 'until') this.found.push(`it does not end: ${this.diagnosis()}`);
     else this.judge();
-    this.found.push(...this.checkers.violations.found, ...this.client.surprises.slice(0, 3));
   }
 
   private begin(event: FaultEvent): void {
@@ -202,7 +203,7 @@ export class SeedRun {
   private effect(name: NodeName, effect: Effect): boolean {
     this.watch.effect?.(name, effect, this.world.scheduler.nowUs());
     const armed = this.armed.get(nodeLabel(name));
-    if (armed === undefined || --armed.left > 0) return true;
+    if (armed === undefined || this.world.disk(name).queued < unsyncedNeeded(armed.event.kind) || --armed.left > 0) return true;
     return !armed.event.before || this.strike(name, armed.event);
   }
 
@@ -216,7 +217,7 @@ export class SeedRun {
     this.armed.delete(nodeLabel(name));
     const { kind } = event;
     if (kind === 'crash') this.strikes.add(kind);
-    else this.disks.get(nodeLabel(name))!.crashKind = kind;
+    else this.disks.get(nodeLabel(name))!.strike(event);
     this.restart(name, event.ms);
     return false;
   }

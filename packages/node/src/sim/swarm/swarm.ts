@@ -88,7 +88,8 @@ function work(run: SwarmRun, seeds: Iterator<number>, order: InOrder, workers: W
     const worker = new Worker(new URL('./swarm-worker.ts', import.meta.url), { workerData: run.options, resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB } });
     workers.push(worker);
     const next = (): void => {
-      if (run.signal?.aborted === true || order.waiting > AHEAD_MAX) return resolve();
+      if (run.signal?.aborted === true) return resolve();
+      if (order.waiting >= AHEAD_MAX) return order.whenShorter(next);
       const { value, done } = seeds.next();
       if (done === true) return resolve();
       order.expect(value);
@@ -109,9 +110,15 @@ class InOrder {
   private readonly onResult: (result: SeedResult) => void;
   private readonly expected: number[] = [];
   private readonly here = new Map<number, SeedResult>();
+  private stopped: (() => void)[] = [];
 
   constructor(onResult: (result: SeedResult) => void) {
     this.onResult = onResult;
+  }
+
+  /** Calls `go` once when the slow seed that all wait for is there. */
+  whenShorter(go: () => void): void {
+    this.stopped.push(go);
   }
 
   get waiting(): number {
@@ -127,10 +134,14 @@ class InOrder {
     for (;;) {
       const first = this.expected[0];
       const ready = first === undefined ? undefined : this.here.get(first);
-      if (ready === undefined) return;
+      if (ready === undefined) break;
       this.expected.shift();
       this.here.delete(ready.seed);
       this.onResult(ready);
     }
+    if (this.waiting >= AHEAD_MAX) return;
+    const { stopped } = this;
+    this.stopped = [];
+    for (const go of stopped) go();
   }
 }
