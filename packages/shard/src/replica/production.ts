@@ -28,7 +28,7 @@ import type { AdmissionBatch } from '../transaction/admission-record.ts';
 import type { PoolTransaction } from '../transaction/types.ts';
 import { BlockSenders, decodeProposal, diverged, type ForeignBlock } from './checks.ts';
 import { ProposalQueue, type QueuedProposal } from './proposal-queue.ts';
-import { announce, announceToBeacon, blockLine, publishBlock } from './publication.ts';
+import { Announcer, blockLine, publishBlock } from './publication.ts';
 import { type Parent, Speculation } from './speculation.ts';
 import { type FinalHead, increment, type ReplicaCounters } from './types.ts';
 
@@ -85,6 +85,7 @@ export class Production {
   private readonly size: number;
   private readonly modules: ProductionModules;
   private readonly speculation = new Speculation();
+  private readonly announcer: Announcer;
   private finalHead: FinalHead;
   private task: Task | undefined;
   private persisting: { readonly request: number; readonly block: ExecutedBlock; readonly certificate: QuorumCertificate } | undefined;
@@ -93,7 +94,6 @@ export class Production {
   private replaySenders: { readonly hash: Hash32; readonly senders: BlockSenders } | undefined;
   /** When the timer `propose` is set for. */
   private proposeAtMs: number | undefined;
-  private announcedMs = 0;
 
   constructor(options: { readonly genesis: Genesis; readonly shard: ShardId; readonly validator: number }, modules: ProductionModules, head: FinalHead) {
     const { genesis, shard, validator } = options;
@@ -103,6 +103,7 @@ export class Production {
     this.modules = modules;
     this.finalHead = head;
     this.size = genesis.shardValidators[shard]!.length;
+    this.announcer = new Announcer(genesis.parameters.heartbeatMs);
     modules.mempool.setBaseFee(nextBaseFee(head.header));
     this.proposals = new ProposalQueue(PROPOSALS_MAX, { ...modules, shard, chainId: genesis.chainId });
     this.agreement = new Agreement({ chain: shard, size: this.size, blockIntervalMs: genesis.parameters.blockIntervalMs }, modules, {
@@ -130,20 +131,9 @@ export class Production {
 
   /** Tells of the last block again, in case that nobody heard of it before a crash. */
   start(): void {
-    this.tell();
+    this.announcer.tell(this.modules.step, this.finalHead);
     this.agreement.start();
     this.work();
-  }
-
-  /** Every header goes to the beacon; all shards get one a heartbeat: what is in between, its receipts show. */
-  private tell(): void {
-    const { step } = this.modules;
-    announceToBeacon(step, this.finalHead);
-    // A clock that was set back must not silence it.
-    const sinceMs = Math.abs(step.nowMs - this.announcedMs);
-    if (sinceMs < this.genesis.parameters.heartbeatMs) return;
-    this.announcedMs = step.nowMs;
-    announce(step, this.finalHead);
   }
 
   /** The timer `propose` has fired. */
@@ -403,7 +393,7 @@ export class Production {
     outbox.add(header.height, block.outgoing);
     if (speaks) {
       publishBlock(step, crypto, block, certificate);
-      this.tell();
+      this.announcer.tell(step, this.finalHead);
     }
     step.log(blockLine(block));
     this.agreement.finalised({ epoch: header.epoch, height: header.height, hash, certificate });

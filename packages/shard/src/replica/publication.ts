@@ -12,16 +12,35 @@ export function publishBlock(step: StepContext, crypto: Crypto, block: ExecutedB
 }
 
 /** Tells the beacon of a shard's last final block. */
-export function announceToBeacon(step: StepContext, { header, certificate }: FinalHead): void {
+function announceToBeacon(step: StepContext, { header, certificate }: FinalHead): void {
   if (certificate === undefined) return;
   // Without the pair table the bytes are others than for shards: gossip does not deliver the same ones twice.
   step.push({ kind: 'publish', topic: TOPICS.crosslinks, data: encodeAnnouncement({ header, certificate, pairs: [] }) });
 }
 
 /** Tells all shards of a shard's last final block, and what it has sent and consumed so far. */
-export function announce(step: StepContext, { header, certificate, pairs }: FinalHead): void {
+function announce(step: StepContext, { header, certificate, pairs }: FinalHead): void {
   if (certificate === undefined) return;
   step.push({ kind: 'publish', topic: TOPICS.headers, data: encodeAnnouncement({ header, certificate, pairs }) });
+}
+
+/** Every header goes to the beacon; all shards get one a heartbeat: what is in between, its receipts show. */
+export class Announcer {
+  private readonly heartbeatMs: number;
+  private announcedMs = 0;
+
+  constructor(heartbeatMs: number) {
+    this.heartbeatMs = heartbeatMs;
+  }
+
+  /** Tells of a shard's last final block whoever is to hear of it now. */
+  tell(step: StepContext, head: FinalHead): void {
+    announceToBeacon(step, head);
+    // A clock that was set back must not silence it.
+    if (Math.abs(step.nowMs - this.announcedMs) < this.heartbeatMs) return;
+    this.announcedMs = step.nowMs;
+    announce(step, head);
+  }
 }
 
 /** The log line of a final block. */
