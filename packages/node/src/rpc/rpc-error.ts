@@ -49,7 +49,7 @@ export function publicError(error: unknown): RpcError {
   if (error instanceof ShardlabError) {
     if (error.code.startsWith('pin/')) return error.code === 'pin/limit' ? limitExceeded(error.message) : serverError(error.message);
     if (error.code === 'rpc/busy' || error.code === 'storage/overload') return limitExceeded('this node is busy: try again');
-    if (error.code === 'rpc/no-block') return serverError(error.message);
+    if (error.code === 'rpc/no-block' || error.code === 'chain/history') return serverError(error.message);
     if (error.code === 'storage/damaged' || error.code === 'storage/closed') return new RpcError(RPC_CODES.internal, `this node cannot read its store (${error.code})`, { cause: error });
   }
   return new RpcError(RPC_CODES.internal, 'internal error', { cause: error });

@@ -1,4 +1,4 @@
-import { ACCEPT, bytesKey, type Crypto, decodeBlock, type Hash32, headerHash, type Height, ignore, type QuorumCertificate, reject, type ShardId, type Verdict, type WireRequest } from '@shardlab/crosslink';
+import { ACCEPT, bytesKey, type Crypto, decodeBlock, type Hash32, headerHash, type Height, ignore, reject, type ShardId, type Verdict, type WireRequest } from '@shardlab/crosslink';
 import type { HeaderCheck } from '../exchange/header-check.ts';
 import type { Requests } from '../exchange/requests.ts';
 import type { FlatEntry } from '../state/flat-account.ts';
@@ -6,7 +6,7 @@ import { ShardState } from '../state/shard-state.ts';
 import type { StepContext } from '../step-context.ts';
 import { checkBlockParts } from './catch-up/block-parts.ts';
 import { SnapshotFetch } from './catch-up/snapshot-fetch.ts';
-import type { ForeignBlock } from './checks.ts';
+import type { CertifiedBlock } from './checks.ts';
 
 /** Who has not helped is asked again after this long, doubled each time, in milliseconds. */
 const RETRY_MS = 250;
@@ -23,7 +23,7 @@ export interface CatchUpModules {
   /** Height up to which certified blocks are here. */
   readonly known: () => number;
   /** Takes the next certified block; false = it is not the next one. */
-  readonly take: (block: ForeignBlock & { readonly certificate: QuorumCertificate }) => boolean;
+  readonly take: (block: CertifiedBlock) => boolean;
   readonly askEpochs: (from: ShardId) => void;
   /** See `BlockJudges`. */
   readonly consumed: (destination: ShardId) => number | undefined;

@@ -7,6 +7,7 @@ import {
   decodeHeader,
   equalBytes,
   type Hash32,
+  type QuorumCertificate,
   type ShardHeader,
   ShardlabError,
   type ShardId,
@@ -26,6 +27,11 @@ export interface ForeignBlock {
   readonly header: ShardHeader;
   readonly hash: Hash32;
   readonly input: BlockInput;
+}
+
+/** A foreign block that a quorum of its committee has certified. */
+export interface CertifiedBlock extends ForeignBlock {
+  readonly certificate: QuorumCertificate;
 }
 
 /** Decodes what was proposed; `undefined` for bytes that are no block. */

@@ -26,7 +26,7 @@ import { proposalDelayMs } from '../production/schedule.ts';
 import type { StepContext } from '../step-context.ts';
 import type { AdmissionBatch } from '../transaction/admission-record.ts';
 import type { PoolTransaction } from '../transaction/types.ts';
-import { BlockSenders, decodeProposal, diverged, type ForeignBlock } from './checks.ts';
+import { BlockSenders, type CertifiedBlock, decodeProposal, diverged, type ForeignBlock } from './checks.ts';
 import { ProposalQueue, type QueuedProposal } from './proposal-queue.ts';
 import { Announcer, blockLine, publishBlock } from './publication.ts';
 import { type Parent, Speculation } from './speculation.ts';
@@ -66,15 +66,11 @@ export interface ProductionModules {
   readonly stuck: () => void;
 }
 
-interface Certified extends ForeignBlock {
-  readonly certificate: QuorumCertificate;
-}
-
 /** What is being executed: this validator's own block, another's proposal, or one that a quorum has certified. */
 type Task =
   | { readonly kind: 'build'; readonly request: number; readonly parentHash: Hash32 }
   | { readonly kind: 'check'; readonly request: number; readonly check: QueuedProposal }
-  | { readonly kind: 'replay'; readonly request: number; readonly block: Certified };
+  | { readonly kind: 'replay'; readonly request: number; readonly block: CertifiedBlock };
 
 /** Makes blocks and follows those of the committee: executed, agreed on, stored, and only then told (R2). One is executed at a time; one is stored while the next is executed. */
 export class Production {
@@ -90,7 +86,7 @@ export class Production {
   private task: Task | undefined;
   private persisting: { readonly request: number; readonly block: ExecutedBlock; readonly certificate: QuorumCertificate } | undefined;
   private readonly proposals: ProposalQueue;
-  private readonly certified = new Map<number, Certified>();
+  private readonly certified = new Map<number, CertifiedBlock>();
   private replaySenders: { readonly hash: Hash32; readonly senders: BlockSenders } | undefined;
   /** When the timer `propose` is set for. */
   private proposeAtMs: number | undefined;
@@ -314,7 +310,7 @@ export class Production {
   }
 
   /** A block whose certificate holds, from a validator that is ahead; whether it is one that is needed. */
-  offerCertified(block: Certified): boolean {
+  offerCertified(block: CertifiedBlock): boolean {
     const { height } = block.header;
     if (height !== this.known + 1 || this.certified.size >= CERTIFIED_MAX) return false;
     const before = this.certified.get(height - 1)?.hash ?? this.finalHead.hash;
@@ -343,7 +339,7 @@ export class Production {
   }
 
   /** A quorum vouches for it: if it gives something else here, this node's state is not the shard's. */
-  private replayed(block: Certified, outcome: ExecutionOutcome): void {
+  private replayed(block: CertifiedBlock, outcome: ExecutionOutcome): void {
     if ('invalid' in outcome) throw diverged(block, outcome.invalid);
     if (!equalBytes(outcome.block.hash, block.hash)) throw diverged(block, `it gives ${toHex(outcome.block.hash)} here`);
   }

@@ -1,7 +1,6 @@
 import { bytesKey, invariant, type TxHash } from '@shardlab/crosslink';
 import { recoverSender } from '@shardlab/shard';
 import type { ChainReader, StoredBlock } from '../../storage/chain-store-reader.ts';
-import { damagedChain } from '../../storage/chain-store-read.ts';
 import { data } from '../format.ts';
 import type { NodeHandle } from '../node-handle.ts';
 import { type JsonObject, receiptJson, transactionJson } from '../transaction-json.ts';
@@ -32,7 +31,7 @@ export async function listedTransaction(chain: ChainReader, stored: StoredBlock,
 
 async function rawAt(chain: ChainReader, height: number, index: number): Promise<Uint8Array> {
   const raw = (await chain.block(height))?.block.body.transactions[index];
-  if (raw === undefined) throw damagedChain(`transaction ${index} of block ${height} is missing`, { height, index });
+  if (raw === undefined) throw chain.missingBlock(height);
   return raw;
 }
 
@@ -44,7 +43,7 @@ export async function findTransaction(handle: NodeHandle, hash: TxHash): Promise
   const place = await chain.place(hash);
   if (place?.listed !== undefined) {
     const stored = await chain.block(place.listed.height);
-    if (stored === undefined) throw damagedChain(`block ${place.listed.height} is missing`, { height: place.listed.height });
+    if (stored === undefined) throw chain.missingBlock(place.listed.height);
     return listedTransaction(chain, stored, place.listed.index);
   }
   if (place !== undefined) {
