@@ -30,7 +30,10 @@ test('a committee goes on without its leader, stands without a quorum and says s
   const survivor = short.nodes.find((node) => node.shard === 0 && node.id !== victim && node.id !== second)!;
   assert.match(survivor.reason!, /^no quorum: 2 of 4 validators are connected here, agreement takes 3$/);
 
-  for (const id of [victim, second]) assert.equal((await network.run('kill', id, '--restart')).code, 0, id);
+  for (const id of [victim, second]) {
+    const restarted = await network.run('kill', id, '--restart');
+    assert.equal(restarted.code, 0, `${id}: ${restarted.out}${restarted.err}`);
+  }
   const whole = await network.meshed();
   assert.ok(whole.chains.every((chain) => chain.stands === undefined));
   const again = await network.json<LoadAnswer>('load', '--rate', '40', '--duration', '3', '--seed', '9');

@@ -16,7 +16,7 @@ const START_TIMEOUT_PER_NODE_MS = 2_000;
 const STOP_AFTER_FAILURE_MS = 5_000;
 const STARTING_AT_ONCE = 8;
 /** How long the others may take to have a node that has come back among their connections. */
-const LISTED_TIMEOUT_MS = 30_000;
+const LISTED_TIMEOUT_MS = 90_000;
 const HEALTH_INTERVAL_MS = 50;
 
 /** How far a start has come. */
