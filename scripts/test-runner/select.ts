@@ -6,12 +6,12 @@ import { join, relative, resolve, sep } from 'node:path';
 const TEST_GLOBS = ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'] as const;
 
 /** What `--only` takes. The kind of a file is its folder below `test/`, except that names decide for properties and docker. */
-export const TEST_KINDS = ['unit', 'vectors', 'property', 'compliance', 'sim', 'house', 'e2e', 'docker', 'perf'] as const;
+export const TEST_KINDS = ['unit', 'vectors', 'property', 'compliance', 'sim', 'mutants', 'house', 'e2e', 'docker', 'perf'] as const;
 /** One of {@link TEST_KINDS}. */
 export type TestKind = (typeof TEST_KINDS)[number];
 
-/** Kinds that start clusters of processes and wait on wall time: two at once on a small machine disturb each other. */
-const ALONE: ReadonlySet<TestKind> = new Set(['e2e', 'docker', 'perf']);
+/** Kinds that start processes and wait on wall time, or use all cores by themselves: two at once on a small machine disturb each other. */
+const ALONE: ReadonlySet<TestKind> = new Set(['mutants', 'e2e', 'docker', 'perf']);
 
 /** One test file. */
 export interface TestFile {
@@ -25,7 +25,7 @@ export interface TestFile {
 /** The kind of a test file, from its path relative to the repository. Top-level tests are `house` unless their name or folder says more. */
 export function kindOf(path: string): TestKind {
   const name = path.slice(path.lastIndexOf('/') + 1);
-  const folder = /(?:^|\/)test\/(?:.*\/)?(unit|vectors|property|compliance|sim|e2e|perf)\//.exec(path)?.[1] as TestKind | undefined;
+  const folder = /(?:^|\/)test\/(?:.*\/)?(unit|vectors|property|compliance|sim|mutants|e2e|perf)\//.exec(path)?.[1] as TestKind | undefined;
   if (/^docker\b/.test(name)) return 'docker';
   if (/\bproperty\b|\bproperties\b/.test(name)) return 'property';
   if (folder !== undefined) return folder;
