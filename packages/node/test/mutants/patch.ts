@@ -3,10 +3,12 @@
  * product code has a switch for it. Throws when an edit does not apply exactly once.
  */
 import { registerHooks } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { groundOf, mutantOf } from './catalog.ts';
 import { type Edit, patched } from './mutant.ts';
 
-const PACKAGES = new URL('../../../', import.meta.url).href;
+const PACKAGES = `${pathToFileURL(join(import.meta.dirname, '..', '..', '..')).href}/`;
 
 const edits = new Map<string, Edit[]>();
 for (const edit of [...(groundOf(process.argv[2]!).edits ?? []), ...(mutantOf(process.argv[3])?.edits ?? [])]) {
