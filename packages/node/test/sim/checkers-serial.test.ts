@@ -63,7 +63,7 @@ test('the true history has nothing to complain of', () => {
 const CASES: readonly { readonly what: string; readonly finds: RegExp; readonly records: () => Stored[] }[] = [
   {
     what: 'a transfer that its receipt calls failed, and that moved its value all the same',
-    finds: /^serial: .* is stored with/,
+    finds: /^serial: .*has status 0, and was credited/,
     records: () =>
       doctored(({ receipts }) => {
         const index = receipts.findIndex((receipt) => receipt.crossShard && receipt.status === 1);
@@ -93,6 +93,39 @@ const CASES: readonly { readonly what: string; readonly finds: RegExp; readonly 
       }),
   },
   {
+    what: 'a credit that comes twice',
+    finds: /^serial: .*is credited twice/,
+    records: () =>
+      doctored(({ events, header }) => {
+        const event = events.find(({ phase, peer, outcome }) => phase === 'applied' && outcome === 'commit' && peer !== header.shard);
+        return event === undefined ? undefined : { events: [...events, event] };
+      }),
+  },
+  {
+    what: 'a local transfer that its receipt calls failed, and that moved its value all the same',
+    finds: /^serial: .* is stored with/,
+    records: () =>
+      doctored(({ receipts }) => {
+        const index = receipts.findIndex((receipt) => !receipt.crossShard);
+        return index < 0 ? undefined : { receipts: receipts.map((receipt, at) => (at === index ? { ...receipt, status: 0 } : receipt)) };
+      }),
+  },
+  {
+    what: 'a fee beyond the gas limit',
+    finds: /^serial: .*more than its gas limit/,
+    records: () => doctored(({ receipts }) => (receipts.length === 0 ? undefined : { receipts: receipts.map((receipt) => ({ ...receipt, gasUsed: receipt.gasUsed + 1 })) })),
+  },
+  ...(['balances', 'escrow', 'burned'] as const).map((part) => ({
+    what: `a header with a wei of ${part} too much`,
+    finds: new RegExp(`^serial: .*says \\d+ wei of ${part}`),
+    records: () => doctored(({ header }) => ({ header: { ...header, totals: { ...header.totals, [part]: header.totals[part] + 1n } } })),
+  })),
+  {
+    what: 'a Decision that nobody sent',
+    finds: /^serial: .*nobody has escrowed it and decided/,
+    records: () => doctored(({ events }) => (events.some(({ phase }) => phase === 'decided') ? { events: events.filter(({ phase }) => phase !== 'decided') } : undefined)),
+  },
+  {
     what: 'a transaction that runs twice',
     finds: /^serial(?:izability)?: .*nonce/,
     records: () => doctored(({ transactions }) => (transactions.length === 0 ? undefined : { transactions: [...transactions, transactions[0]!] })),
@@ -102,6 +135,25 @@ const CASES: readonly { readonly what: string; readonly finds: RegExp; readonly 
 for (const { what, finds, records } of CASES) {
   test(`the checkers find ${what}`, () => assert.match(judge(records()).join('\n'), new RegExp(finds.source, 'm')));
 }
+
+test('an answer that came before what it rests on was submitted closes a cycle', () => {
+  const checkers = new NetworkCheckers({ genesis: network.genesis }, { crypto: network.crypto });
+  for (const { node, record } of history) checkers.observe(node, record);
+  const all = history.flatMap(({ record }) => (record.kind === 'shard-block' ? record.block.transactions : []));
+  const second = all.find(({ nonce }) => nonce === 1)!;
+  const first = all.find(({ nonce, senderKey }) => nonce === 0 && senderKey === second.senderKey)!;
+  const { serializability, violations } = checkers;
+  serializability.submitted(second.hashKey, 1);
+  serializability.answered(second.hashKey, 2);
+  serializability.submitted(first.hashKey, 3);
+  serializability.atRest();
+  assert.match(violations.found.join(), /^serializability: a cycle: (?=.*nonce \S+@\d).*answered, before the other was submitted/);
+});
+
+test('what is stored at rest and what is open is compared with the serial history', () => {
+  const begun = history.findIndex(({ record }) => record.kind === 'shard-block' && record.block.events.some(({ phase }) => phase === 'prepared'));
+  assert.match(judge(history.slice(0, begun + 1)).join('\n'), /^serial: \d+ transfers are escrowed for ever$/m);
+});
 
 test('one validator that stores another block than the rest is found', () => {
   const index = history.findLastIndex(({ node, record }) => record.kind === 'shard-block' && node.validator === 2);
@@ -139,6 +191,21 @@ test('cycles: each kind of dependency closes one, and what commutes does not', (
   });
   assert.match(late!, /answered.*submitted|submitted.*answered/, 'real time');
   assert.equal(new DependencyGraph().write({ transaction: 'a', key: 'x', version: 1 }), true);
+});
+
+test('cycles: a version that nobody is known to have made hides nothing, and a long way round is cut short', () => {
+  const graph = new DependencyGraph();
+  graph.write({ transaction: 'a', key: 'x', version: 1 });
+  graph.write({ transaction: 'b', key: 'x', version: 3 });
+  graph.write({ transaction: 'b', key: 'y', version: 1 });
+  graph.read({ transaction: 'a', key: 'y', version: 1 });
+  assert.match(graph.cycle()!, /^(?:a -\(ww x@1\)-> b, b -\(wr y@1\)-> a|b -\(wr y@1\)-> a, a -\(ww x@1\)-> b)$/);
+  const ring = new DependencyGraph();
+  for (let i = 0; i < 20; i++) {
+    ring.write({ transaction: `t${i}`, key: `k${i}`, version: 1 });
+    ring.read({ transaction: `t${(i + 1) % 20}`, key: `k${i}`, version: 1 });
+  }
+  assert.match(ring.cycle()!, /^(?:t\d+ -\(wr k\d+@1\)-> t\d+, ){12}and 8 steps back$/);
 });
 
 test('a history of a hundred thousand transactions is judged in one pass', () => {

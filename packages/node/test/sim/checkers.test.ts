@@ -1,6 +1,19 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { BEACON, type CrossShardMessage, decodeMessage, encodeMessage, equalBytes, type ShardId, type TransactionReceipt, ZERO_HASH } from '@shardlab/crosslink';
+import {
+  accountOwner,
+  ACCOUNTS,
+  BEACON,
+  type CrossShardMessage,
+  decodeMessage,
+  encodeFlatKey,
+  encodeMessage,
+  equalBytes,
+  NAMESPACE_BYTES,
+  type ShardId,
+  type TransactionReceipt,
+  ZERO_HASH,
+} from '@shardlab/crosslink';
 import type { ExecutedBlock, PersistRecord } from '@shardlab/shard';
 import type { NodeName } from '../../src/ports.ts';
 import { NetworkCheckers } from '../../src/sim/checkers/network-checkers.ts';
@@ -116,7 +129,7 @@ const DOCTORED: readonly { readonly what: string; readonly finds: RegExp; readon
   },
   {
     what: 'a block stored twice',
-    finds: /^chain: .* follows height/,
+    finds: /^nodes: shard-\d stores block \d+ after its block/,
     records: () => [...history.slice(0, 20), history.slice(0, 20).findLast(({ record }) => isShardBlock(record))!, ...history.slice(20)],
   },
   {
@@ -141,6 +154,18 @@ const DOCTORED: readonly { readonly what: string; readonly finds: RegExp; readon
       doctored(({ body }) => {
         if (body.transactions.length < 2) return undefined;
         return { body: { ...body, transactions: [...body.transactions].reverse() } };
+      }),
+  },
+  {
+    what: 'an account of another shard',
+    finds: /^state: .*stores account .*which shard \d owns/,
+    records: () =>
+      doctored(({ header, delta }) => {
+        const change = delta.changes.find(({ key }) => equalBytes(key.subarray(0, NAMESPACE_BYTES), ACCOUNTS));
+        const foreign = network.accounts.find(({ home }) => home !== header.shard)!;
+        if (change === undefined) return undefined;
+        const key = encodeFlatKey({ owner: accountOwner(foreign.address), treeIndex: 0n });
+        return { delta: { ...delta, changes: [...delta.changes, { ...change, key }], undo: [...delta.undo, { key, value: undefined }] } };
       }),
   },
   { what: 'one wei of balances too much', finds: /^state: .*of balances/, records: () => totalsChanged('balances') },
@@ -323,7 +348,7 @@ test('a node whose final block is not the one that it has stored is found', () =
   const checkers = new NetworkCheckers({ genesis: network.genesis }, { crypto: network.crypto });
   for (const { node, record } of history) checkers.observe(node, record);
   checkers.finalHead({ chain: 0 as ShardId, validator: 0 }, 7, ZERO_HASH);
-  assert.match(checkers.violations.found.join(), /^nodes: shard 0 calls block 7 final/);
+  assert.match(checkers.violations.found.join(), /^nodes: shard-0 calls block 7 final/);
 });
 
 test('checkers keep a bounded list of what they found', () => {

@@ -33,11 +33,6 @@ export class ChainChecker implements BlockChecker {
     this.violations = modules.violations;
   }
 
-  /** Hash of the last block seen of a shard. */
-  tip(shard: number): Hash32 | undefined {
-    return this.tips.get(shard)?.hash;
-  }
-
   block(record: ShardBlockRecord): void {
     const { header, hash } = record.block;
     this.position(header, hash);

@@ -6,6 +6,19 @@ export interface Access {
   readonly version: number;
 }
 
+/** Who made a version of a key, and who read it; transactions by number. */
+interface Version {
+  writer: number | undefined;
+  readonly readers: number[];
+}
+
+interface Edge {
+  readonly to: number;
+  readonly why: string;
+  /** Version that the edge is about; undefined for real time. */
+  readonly version: number | undefined;
+}
+
 /** Longest cycle that is told in full. */
 const TOLD_MAX = 12;
 
@@ -13,140 +26,171 @@ const TOLD_MAX = 12;
  * Dependencies between committed transactions, and their cycles: a history is strictly serializable only if there is none (Adya, Liskov, O'Neil, "Generalized
  * Isolation Level Definitions", ICDE 2000; Elle: Kingsbury and Alvaro, VLDB 2020). Edges: who wrote a version comes before who read it (wr) and before who wrote the
  * next one (ww); who read a version comes before who wrote the next one (rw); and who was answered before another was submitted comes before it (real time). Cost is
- * linear in accesses and transactions: real time is a chain of moments, not an edge for each pair.
+ * linear in accesses and transactions, but for sorting: real time is a chain of moments, not an edge for each pair.
  */
 export class DependencyGraph {
-  private readonly edges = new Map<string, { readonly to: string; readonly why: string }[]>();
-  private readonly writers = new Map<string, string>();
-  private readonly readers = new Map<string, string[]>();
-  private readonly submitted = new Map<string, number>();
-  private readonly answered = new Map<string, number>();
+  private readonly numbers = new Map<string, number>();
+  private readonly names: string[] = [];
+  private readonly keys = new Map<string, Map<number, Version>>();
+  private readonly submitted = new Map<number, number>();
+  private readonly answered = new Map<number, number>();
 
   read({ transaction, key, version }: Access): void {
-    const id = `${key}@${version}`;
-    const readers = this.readers.get(id);
-    if (readers === undefined) this.readers.set(id, [transaction]);
-    else readers.push(transaction);
+    this.version(key, version).readers.push(this.number(transaction));
   }
 
   /** Returns false when somebody else has made this version: then the history is no history. */
   write({ transaction, key, version }: Access): boolean {
-    const id = `${key}@${version}`;
-    const before = this.writers.get(id);
-    if (before !== undefined && before !== transaction) return false;
-    this.writers.set(id, transaction);
+    const entry = this.version(key, version);
+    const writer = this.number(transaction);
+    if (entry.writer !== undefined && entry.writer !== writer) return false;
+    entry.writer = writer;
     return true;
   }
 
   /** The client has offered it for the first time; any unit of time, as long as all share it. */
   submit(transaction: string, at: number): void {
-    if (!this.submitted.has(transaction)) this.submitted.set(transaction, at);
+    const number = this.number(transaction);
+    if (!this.submitted.has(number)) this.submitted.set(number, at);
   }
 
   /** The client has seen that it is committed. */
   answer(transaction: string, at: number): void {
-    if (!this.answered.has(transaction)) this.answered.set(transaction, at);
-  }
-
-  private edge(from: string, to: string, why: string): void {
-    if (from === to) return;
-    const list = this.edges.get(from);
-    if (list === undefined) this.edges.set(from, [{ to, why }]);
-    else list.push({ to, why });
-  }
-
-  private connect(): void {
-    this.edges.clear();
-    for (const [id, writer] of this.writers) {
-      const at = id.lastIndexOf('@');
-      const next = this.writers.get(`${id.slice(0, at)}@${Number(id.slice(at + 1)) + 1}`);
-      if (next !== undefined) this.edge(writer, next, `ww ${id}`);
-      for (const reader of this.readers.get(id) ?? []) this.edge(writer, reader, `wr ${id}`);
-    }
-    for (const [id, readers] of this.readers) {
-      const at = id.lastIndexOf('@');
-      const next = this.writers.get(`${id.slice(0, at)}@${Number(id.slice(at + 1)) + 1}`);
-      if (next !== undefined) for (const reader of readers) this.edge(reader, next, `rw ${id}`);
-    }
-    this.connectTime();
-  }
-
-  /** Moments are nodes in a chain: whoever was answered comes before its moment, and a moment before whoever is submitted after it. */
-  private connectTime(): void {
-    const moments = [...this.answered].toSorted(([, a], [, b]) => a - b);
-    moments.forEach(([transaction], index) => {
-      this.edge(transaction, `#${index}`, 'answered');
-      if (index > 0) this.edge(`#${index - 1}`, `#${index}`, 'time');
-    });
-    let last = -1;
-    for (const [transaction, at] of [...this.submitted].toSorted(([, a], [, b]) => a - b)) {
-      while (last + 1 < moments.length && moments[last + 1]![1] < at) last++;
-      if (last >= 0) this.edge(`#${last}`, transaction, 'submitted');
-    }
+    const number = this.number(transaction);
+    if (!this.answered.has(number)) this.answered.set(number, at);
   }
 
   /** A cycle, as readable steps; undefined when there is none. */
   cycle(): string | undefined {
-    this.connect();
-    const component = this.knot();
-    return component === undefined ? undefined : this.tell(new Set(component));
+    const edges = this.connect();
+    const component = knot(edges);
+    return component === undefined ? undefined : this.tell(edges, component);
   }
 
-  /** Tarjan's strongly connected components (SIAM J. Comput. 1972), without recursion: the first one of more than one node. */
-  private knot(): string[] | undefined {
-    const index = new Map<string, number>();
-    const low = new Map<string, number>();
-    const stack: string[] = [];
-    const onStack = new Set<string>();
-    for (const root of this.edges.keys()) {
-      if (index.has(root)) continue;
-      const work: { readonly node: string; next: number }[] = [{ node: root, next: 0 }];
-      while (work.length > 0) {
-        const frame = work.at(-1)!;
-        const { node } = frame;
-        if (frame.next === 0) {
-          index.set(node, index.size);
-          low.set(node, index.get(node)!);
-          stack.push(node);
-          onStack.add(node);
+  private number(transaction: string): number {
+    let number = this.numbers.get(transaction);
+    if (number === undefined) {
+      this.numbers.set(transaction, (number = this.names.length));
+      this.names.push(transaction);
+    }
+    return number;
+  }
+
+  private version(key: string, version: number): Version {
+    let versions = this.keys.get(key);
+    if (versions === undefined) this.keys.set(key, (versions = new Map()));
+    let entry = versions.get(version);
+    if (entry === undefined) versions.set(version, (entry = { writer: undefined, readers: [] }));
+    return entry;
+  }
+
+  /** Edges by the number of where they begin: transactions first, then the moments. */
+  private connect(): Edge[][] {
+    const edges: Edge[][] = this.names.map(() => []);
+    for (const [key, versions] of this.keys) {
+      const ordered = [...versions].toSorted(([a], [b]) => a - b);
+      // From the newest: whoever wrote next is known then, also where a version between is not.
+      let next: number | undefined;
+      for (const [version, { writer, readers }] of ordered.toReversed()) {
+        for (const reader of readers) {
+          if (writer !== undefined && reader !== writer) edges[writer]!.push({ to: reader, why: `wr ${key}`, version });
+          if (next !== undefined && reader !== next) edges[reader]!.push({ to: next, why: `rw ${key}`, version });
         }
-        const edge = this.edges.get(node)?.[frame.next++];
-        if (edge !== undefined) {
-          if (!index.has(edge.to)) work.push({ node: edge.to, next: 0 });
-          else if (onStack.has(edge.to)) low.set(node, Math.min(low.get(node)!, index.get(edge.to)!));
-          continue;
-        }
-        work.pop();
-        const parent = work.at(-1)?.node;
-        if (parent !== undefined) low.set(parent, Math.min(low.get(parent)!, low.get(node)!));
-        if (low.get(node) !== index.get(node)) continue;
-        const component = stack.splice(stack.indexOf(node));
-        for (const member of component) onStack.delete(member);
-        if (component.length > 1) return component;
+        if (writer === undefined) continue;
+        if (next !== undefined && writer !== next) edges[writer]!.push({ to: next, why: `ww ${key}`, version });
+        next = writer;
       }
     }
-    return undefined;
+    this.connectTime(edges);
+    return edges;
   }
 
-  /** A shortest way round within the component. */
-  private tell(component: ReadonlySet<string>): string {
-    const [start] = component;
-    const cameFrom = new Map<string, { readonly from: string; readonly why: string }>();
-    const queue = [start!];
+  /** Moments are nodes in a chain: whoever was answered comes before its moment, and a moment before whoever is submitted after it. */
+  private connectTime(edges: Edge[][]): void {
+    const first = edges.length;
+    const moments = [...this.answered].toSorted(([, a], [, b]) => a - b);
+    moments.forEach(([transaction], index) => {
+      edges.push([]);
+      edges[transaction]!.push({ to: first + index, why: 'answered', version: undefined });
+      if (index > 0) edges[first + index - 1]!.push({ to: first + index, why: 'then', version: undefined });
+    });
+    let last = -1;
+    for (const [transaction, at] of [...this.submitted].toSorted(([, a], [, b]) => a - b)) {
+      while (last + 1 < moments.length && moments[last + 1]![1] < at) last++;
+      if (last >= 0) edges[first + last]!.push({ to: transaction, why: 'submitted', version: undefined });
+    }
+  }
+
+  /** A shortest way round within the component, from its first node back to it. */
+  private tell(edges: readonly (readonly Edge[])[], component: readonly number[]): string {
+    const members = new Set(component);
+    const start = component.find((node) => node < this.names.length)!;
+    const cameFrom = new Map<number, { readonly from: number; readonly edge: Edge }>();
+    const queue = [start];
     for (const node of queue) {
-      for (const { to, why } of this.edges.get(node) ?? []) {
-        if (!component.has(to) || cameFrom.has(to)) continue;
-        cameFrom.set(to, { from: node, why });
-        queue.push(to);
+      for (const edge of edges[node]!) {
+        if (!members.has(edge.to) || cameFrom.has(edge.to)) continue;
+        cameFrom.set(edge.to, { from: node, edge });
+        queue.push(edge.to);
       }
+      if (cameFrom.has(start)) break;
     }
-    const steps: string[] = [];
-    let node = start!;
-    do {
-      const { from, why } = cameFrom.get(node)!;
-      steps.unshift(`${from} -(${why})-> ${node}`);
-      node = from;
-    } while (node !== start && steps.length < TOLD_MAX);
-    return steps.join(', ');
+    const way: { readonly from: number; readonly edge: Edge }[] = [];
+    for (let node = start; way.length === 0 || node !== start; node = way[0]!.from) way.unshift(cameFrom.get(node)!);
+    return this.words(way);
   }
+
+  private words(way: readonly { readonly from: number; readonly edge: Edge }[]): string {
+    const steps: string[] = [];
+    let answered: number | undefined;
+    for (const { from, edge } of way) {
+      const isMoment = edge.to >= this.names.length;
+      if (isMoment) answered ??= from;
+      else if (edge.version === undefined) steps.push(`${this.names[answered!]} -(answered, before the other was submitted)-> ${this.names[edge.to]}`);
+      else steps.push(`${this.names[from]} -(${edge.why}@${edge.version})-> ${this.names[edge.to]}`);
+      if (!isMoment) answered = undefined;
+    }
+    const rest = steps.length - TOLD_MAX;
+    return rest > 0 ? `${steps.slice(0, TOLD_MAX).join(', ')}, and ${rest} steps back` : steps.join(', ');
+  }
+}
+
+/** Tarjan's strongly connected components (SIAM J. Comput. 1972), without recursion: the first one of more than one node. */
+function knot(edges: readonly (readonly Edge[])[]): number[] | undefined {
+  const index = new Int32Array(edges.length).fill(-1);
+  const low = new Int32Array(edges.length);
+  const next = new Int32Array(edges.length);
+  const onStack = new Uint8Array(edges.length);
+  const stack: number[] = [];
+  const work: number[] = [];
+  let count = 0;
+  for (let root = 0; root < edges.length; root++) {
+    if (index[root] === -1) work.push(root);
+    while (work.length > 0) {
+      const node = work.at(-1)!;
+      if (index[node] === -1) {
+        index[node] = low[node] = count++;
+        stack.push(node);
+        onStack[node] = 1;
+      }
+      const edge = edges[node]![next[node]!++];
+      if (edge !== undefined) {
+        if (index[edge.to] === -1) work.push(edge.to);
+        else if (onStack[edge.to] === 1) low[node] = Math.min(low[node]!, index[edge.to]!);
+        continue;
+      }
+      work.pop();
+      const parent = work.at(-1);
+      if (parent !== undefined) low[parent] = Math.min(low[parent]!, low[node]!);
+      if (low[node] !== index[node]) continue;
+      const component: number[] = [];
+      for (let member = -1; member !== node; ) {
+        member = stack.pop()!;
+        onStack[member] = 0;
+        component.push(member);
+      }
+      if (component.length > 1) return component;
+    }
+  }
+  return undefined;
 }

@@ -3,31 +3,28 @@ import {
   AssignmentTable,
   bytesKey,
   compareBytes,
-  computeStateRoot,
   decodeBasicData,
   decodeCoordinatorRecord,
   decodeFlatKey,
   decodeFlatValue,
   decodeParkedCredit,
   decodeRecord,
-  deriveStem,
   encodeBasicData,
   encodeFlatKey,
   encodeFlatValue,
   equalBytes,
   type Genesis,
-  type Hash32,
   type Hasher,
   keyBytes,
   NAMESPACE_BYTES,
   PARKED,
   type ShardHeader,
-  type StateLeaf,
   accountOwner,
-  STEM_BYTES,
+  toHex,
   XTX_COORDINATOR,
   XTX_PARTICIPANT,
 } from '@shardlab/crosslink';
+import { stateRootOf } from './state-root-of.ts';
 import type { BlockChecker, ShardBlockRecord, Violations } from './violations.ts';
 
 /** What one flat value holds of a shard's wei. */
@@ -35,6 +32,10 @@ interface Holding {
   readonly balance: bigint;
   readonly escrow: bigint;
 }
+
+/** Blocks of a shard between two of whose roots all is hashed anew; more where the state is large, so that it costs little for each block. */
+const ROOT_EVERY = 32;
+const ROOT_ENTRIES_PER_BLOCK = 8;
 
 interface Mirror {
   /** Flat values by `bytesKey` of their flat key: exactly the shard's state. */
@@ -46,6 +47,8 @@ interface Mirror {
   header: ShardHeader | undefined;
   /** Records of open cross-shard transactions and parked credits. */
   records: number;
+  /** Blocks since the root was last hashed anew. */
+  unhashed: number;
 }
 
 const NOTHING: Holding = { balance: 0n, escrow: 0n };
@@ -70,25 +73,28 @@ function isRecord(key: Uint8Array): boolean {
 
 /**
  * The header's totals are what the state really holds: a mirror of each shard's flat values is kept and summed anew from their codecs, undo values are
- * what was there before, what is burned is what receipts say, and, at rest, the root is that of exactly these leaves and no lock is left. Memory: the state.
+ * what was there before, every account is its shard's by the assignment, what is burned is what receipts say, and the root is that of exactly these leaves (now and then,
+ * and at rest); at rest no lock is left. Memory: the state.
  */
 export class StateChecker implements BlockChecker {
   private readonly hasher: Hasher;
   private readonly violations: Violations;
+  private readonly table: AssignmentTable;
   private readonly mirrors: readonly Mirror[];
 
   constructor(options: { readonly genesis: Genesis }, modules: { readonly hasher: Hasher; readonly violations: Violations }) {
     this.hasher = modules.hasher;
     this.violations = modules.violations;
     const { genesis } = options;
-    const table = new AssignmentTable(this.hasher, { shards: genesis.shards, overrides: [] });
-    const sums = { balances: 0n, escrow: 0n, burned: 0n, transactions: 0, records: 0 };
+    // Accounts do not move yet: the assignment of every epoch has no overrides.
+    this.table = new AssignmentTable(this.hasher, { shards: genesis.shards, overrides: [] });
+    const sums = { balances: 0n, escrow: 0n, burned: 0n, transactions: 0, records: 0, unhashed: 0 };
     this.mirrors = Array.from({ length: genesis.shards }, () => ({ ...sums, values: new Map(), header: undefined }));
     for (const { address, balance } of genesis.allocation) {
       if (balance === 0n) continue;
       const basic = new Uint8Array(32);
       encodeBasicData({ status: 0, codeSize: 0, nonce: 0, balance }, basic);
-      const mirror = this.mirrors[table.shardOf(address)]!;
+      const mirror = this.mirrors[this.table.shardOf(address)]!;
       const key = encodeFlatKey({ owner: accountOwner(address), treeIndex: 0n });
       mirror.values.set(bytesKey(key), encodeFlatValue([{ suffix: 0, value: basic }]));
       mirror.balances += balance;
@@ -110,6 +116,7 @@ export class StateChecker implements BlockChecker {
     if (totals.escrow !== mirror.escrow) this.fail(header, `says ${totals.escrow} wei of escrow, the state holds ${mirror.escrow}`);
     if (totals.burned !== burned) this.fail(header, `says ${totals.burned} wei burned, its receipts ${burned}`);
     if (totals.transactions !== mirror.transactions) this.fail(header, `says ${totals.transactions} transactions, ${mirror.transactions} were listed`);
+    if (++mirror.unhashed >= ROOT_EVERY + mirror.values.size / ROOT_ENTRIES_PER_BLOCK) this.root(mirror, header);
   }
 
   private undo(mirror: Mirror, { block }: ShardBlockRecord): void {
@@ -134,6 +141,7 @@ export class StateChecker implements BlockChecker {
     } catch (error) {
       this.fail(header, `stores a flat value that can not be read: ${(error as Error).message}`);
     }
+    if (before === undefined) this.owned(header, key);
     if (isRecord(key)) mirror.records += Number(value !== undefined) - Number(before !== undefined);
     if (value === undefined) mirror.values.delete(mapKey);
     else mirror.values.set(mapKey, value);
@@ -143,23 +151,22 @@ export class StateChecker implements BlockChecker {
     this.mirrors.forEach((mirror, shard) => {
       const { header, records } = mirror;
       if (records !== 0) this.violations.add('state', `shard ${shard} holds ${records} records with their locks at rest`);
-      if (header !== undefined && !equalBytes(this.rootOf(mirror), header.stateRoot)) this.fail(header, 'has a state root that is not that of its state');
+      if (header !== undefined) this.root(mirror, header);
     });
   }
 
-  private rootOf(mirror: Mirror): Hash32 {
-    const leaves: StateLeaf[] = [];
-    for (const [key, value] of mirror.values) {
-      const { owner, treeIndex } = decodeFlatKey(keyBytes(key));
-      const stem = deriveStem(this.hasher, owner, treeIndex);
-      for (const leaf of decodeFlatValue(value)) {
-        const leafKey = new Uint8Array(32);
-        leafKey.set(stem);
-        leafKey[STEM_BYTES] = leaf.suffix;
-        leaves.push({ key: leafKey, value: leaf.value });
-      }
-    }
-    return computeStateRoot(this.hasher, leaves);
+  /** One owner per account and epoch: an account's leaves live on the shard that the assignment names, and so on that one alone. */
+  private owned(header: ShardHeader, key: Uint8Array): void {
+    if (isRecord(key)) return;
+    const address = decodeFlatKey(key).owner.subarray(NAMESPACE_BYTES);
+    const home = this.table.shardOf(address);
+    if (home !== header.shard) this.fail(header, `stores account ${toHex(address)}, which shard ${home} owns`);
+  }
+
+  private root(mirror: Mirror, header: ShardHeader): void {
+    mirror.unhashed = 0;
+    const entries = Array.from(mirror.values, ([key, value]) => ({ key: keyBytes(key), value }));
+    if (!equalBytes(stateRootOf(this.hasher, entries), header.stateRoot)) this.fail(header, 'has a state root that is not that of its state');
   }
 
   private fail(header: ShardHeader, what: string): void {

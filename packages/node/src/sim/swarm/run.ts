@@ -167,7 +167,10 @@ export class SeedRun {
     this.cluster.startAll();
     for (const event of this.plan.events) this.at(event.atMs, () => this.begin(event));
     for (const transfer of this.plan.transfers) this.at(transfer.atMs, () => this.client.send(transfer));
-    this.at(this.plan.healMs, () => this.armed.clear());
+    this.at(this.plan.healMs, () => {
+      this.armed.clear();
+      this.checkers.healed(scheduler.nowMs());
+    });
     this.every(RESUBMIT_MS, () => this.client.offerAll());
     let done = false;
     this.every(LOOK_MS, () => (done = this.done));

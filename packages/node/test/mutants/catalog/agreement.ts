@@ -43,7 +43,7 @@ export const AGREEMENT: readonly Mutant[] = [
     edits: [{ file: 'crosslink/src/certificate.ts', find: 'return validators - Math.floor((validators - 1) / 3);', replace: 'return Math.floor((validators - 1) / 3) + 1;' }],
     ground: SPLIT,
     seedsMax: 30,
-    finds: /^nodes: .* another block|diverged|certified by its committee/,
+    finds: /^nodes: .* (?:another block|make a quorum)|diverged|certified by its committee/,
   },
   {
     name: 'votes-for-different-blocks',
