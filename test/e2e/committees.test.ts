@@ -32,7 +32,7 @@ test('a committee goes on without its leader, stands without a quorum and says s
 
   for (const id of [victim, second]) {
     const restarted = await network.run('kill', id, '--restart');
-    assert.equal(restarted.code, 0, `${id}: ${restarted.out}${restarted.err}`);
+    assert.equal(restarted.code, 0, `${id}: ${restarted.out}${restarted.err}\n${network.diagnosis()}`);
   }
   const whole = await network.meshed();
   assert.ok(whole.chains.every((chain) => chain.stands === undefined));

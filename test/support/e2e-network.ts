@@ -11,8 +11,9 @@ import { readCluster } from '@shardlab/cli';
 import type { Ran, Running } from './e2e-program.ts';
 import { startShardlab } from './e2e-program.ts';
 
-/** Lines of each node's log that a failure shows. */
-const TAIL_LINES = 12;
+/** Lines of each node's log that a failure shows, apart from those of every block. */
+const TAIL_LINES = 24;
+const EVERY_BLOCK = /"event":"(block|beacon)\.committed"/;
 const POLL_MS = 50;
 
 /** One of the accounts that `up` prints. */
@@ -279,7 +280,11 @@ export class TestNetwork {
   /** The last lines of every node's log and stderr. */
   diagnosis(): string {
     if (!existsSync(join(this.dataDir, 'cluster.json'))) return '(no cluster)';
-    const tail = (file: string): string[] => (existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n').slice(-TAIL_LINES) : []);
+    const tail = (file: string): string[] => {
+      if (!existsSync(file)) return [];
+      const lines = readFileSync(file, 'utf8').trim().split('\n');
+      return lines.filter((line) => !EVERY_BLOCK.test(line)).slice(-TAIL_LINES);
+    };
     return this.cluster.nodes
       .map((node) => [`--- ${node.id}, pid ${node.pid}`, ...tail(node.logFile), ...tail(join(node.directory, 'stderr.log'))].join('\n'))
       .join('\n');

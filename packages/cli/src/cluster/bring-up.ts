@@ -169,7 +169,7 @@ class Start {
       this.change(id, { pid: started.pid === 0 ? null : started.pid });
       this.progress('starting', id);
       const ready = await waitFor(() => this.readyOf(id, started), this.leftMs(), this.signal);
-      if (ready === undefined) throw this.tooLate(id);
+      if (ready === undefined) throw this.tooLate(id, 'it does not say that it serves');
       this.change(id, { rpcUrl: ready.rpcUrl, p2p: ready.p2p });
       this.progress('ready', id);
     } catch (error) {
@@ -193,11 +193,13 @@ class Start {
 
   private async awaitUp(id: string, readiness: Readiness): Promise<void> {
     const { rpcUrl } = this.node(id);
+    let lacking: string | undefined;
     const look = async (): Promise<true | undefined> => {
       const health = await readHealth(rpcUrl, this.signal);
-      return health !== undefined && readiness.isUp(id, health) ? true : undefined;
+      lacking = health === undefined ? `nothing answers at ${rpcUrl}` : readiness.lacking(id, health);
+      return lacking === undefined ? true : undefined;
     };
-    if ((await waitFor(look, this.leftMs(), this.signal, HEALTH_INTERVAL_MS)) === undefined) throw this.tooLate(id);
+    if ((await waitFor(look, this.leftMs(), this.signal, HEALTH_INTERVAL_MS)) === undefined) throw this.tooLate(id, lacking ?? 'no time was left to ask it');
     this.progress('healthy', id);
   }
 
@@ -219,8 +221,8 @@ class Start {
     return Math.max(0, this.deadlineMs - performance.now());
   }
 
-  private tooLate(id: string): Error {
-    return usageError('cluster/start-timeout', `${id} did not become ready in time: see ${nodePaths(this.options.dataDir, id).logFile}`);
+  private tooLate(id: string, lacking: string): Error {
+    return usageError('cluster/start-timeout', `${id} did not become ready in time: ${lacking}; see ${nodePaths(this.options.dataDir, id).logFile}`);
   }
 
   /** Ends what this start has started: a half-started cluster is nobody's wish. What ran before goes on. */

@@ -66,6 +66,8 @@ export function spawnNode(launch: NodeLaunch, paths: NodePaths): StartedNode {
 /** What a node says at `/healthz`. */
 export interface NodeHealth {
   readonly healthy: boolean;
+  /** Why it is not. */
+  readonly reason?: string;
   /** Ids of the nodes that it is connected to. */
   readonly connected: readonly string[];
 }
@@ -75,9 +77,10 @@ export async function readHealth(rpcUrl: string, signal?: AbortSignal): Promise<
   const timeout = AbortSignal.timeout(HEALTH_TIMEOUT_MS);
   try {
     const answer = await fetch(new URL('/healthz', rpcUrl), { signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]) });
-    const { connected } = (await answer.json()) as { connected?: unknown };
+    const { connected, reason } = (await answer.json()) as { connected?: unknown; reason?: unknown };
     if (!Array.isArray(connected)) return undefined;
-    return { healthy: answer.status === 200, connected: connected.filter((id) => typeof id === 'string') };
+    const why = typeof reason === 'string' ? { reason } : {};
+    return { healthy: answer.status === 200, ...why, connected: connected.filter((id) => typeof id === 'string') };
   } catch {
     return undefined;
   }

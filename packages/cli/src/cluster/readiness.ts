@@ -39,13 +39,19 @@ export class Readiness {
     return nodes.filter((node) => this.running.has(node.id) && !ids.includes(node.id));
   }
 
-  /** Whether node `id` does all that it can do as things are: healthy if its chain has a quorum, and connected to a quorum of every chain that has one. */
-  isUp(id: string, health: NodeHealth): boolean {
+  /**
+   * What node `id` lacks to do all that it can do as things are, in words; undefined: nothing. It is to be healthy if its chain has a quorum, and connected to a quorum of
+   * every chain that has one.
+   */
+  lacking(id: string, health: NodeHealth): string | undefined {
     const connected = new Set([id, ...health.connected]);
-    return this.committees.every(({ ids, quorum }) => {
+    for (const { chain, ids, quorum } of this.committees) {
       const here = ids.filter((member) => this.running.has(member)).length;
-      if (ids.includes(id) && here >= quorum && !health.healthy) return false;
-      return ids.filter((member) => connected.has(member)).length >= Math.min(quorum, here);
-    });
+      if (ids.includes(id) && here >= quorum && !health.healthy) return health.reason ?? 'it is not healthy';
+      const wanted = Math.min(quorum, here);
+      const reached = ids.filter((member) => connected.has(member)).length;
+      if (reached < wanted) return `connected to ${reached} of ${chain}'s ${here} running validators, ${wanted} are needed`;
+    }
+    return undefined;
   }
 }

@@ -152,7 +152,7 @@ test('a start waits for connections: to a quorum of every chain, and of those th
   assert.equal((await bench.run(UP)).code, 0);
   const launch = { command: [process.execPath, FAKE_NODE] as const, env: { ...bench.env, FAKE_ALONE: 'shard-1' } };
   const options = { dataDir: bench.dataDir, ids: ['shard-1'], restart: true, launch, timeoutMs: 3_000 };
-  await assert.rejects(killNodes(options), { code: 'cluster/start-timeout', message: /^shard-1 did not become ready in time/ });
+  await assert.rejects(killNodes(options), { code: 'cluster/start-timeout', message: /^shard-1 did not become ready in time: connected to 0 of beacon's 1 running validators, 1 are needed; see / });
   assert.equal(processesOf(bench.dataDir)?.length ?? 2, 2, 'and it is stopped again');
   const [report] = await killNodes({ ...options, until: 'ready' });
   assert.notEqual(report!.node.pid, null);
