@@ -4,6 +4,8 @@ const DOUBLINGS_MAX = 4;
 const LATENCY_FACTOR = 4;
 /** Weight of the newest block in that average: one in so many. */
 const SMOOTHING = 8;
+/** What a block took in the view that followed a failed one counts for so much less in the average: the change of view is a part of it. */
+const VIEW_CHANGE_FACTOR = 2;
 /** Without progress for this many timeouts, and 5 seconds at least, agreement counts as stalled. */
 const STALL_TIMEOUTS = 4;
 const STALL_MS = 5_000;
@@ -70,9 +72,11 @@ export class Patience {
 
   /** A block is final. */
   decided(nowMs: number): void {
-    if (this.failures === 0 && this.sinceMs !== undefined) {
+    if (this.sinceMs !== undefined) {
       const tookMs = Math.max(0, nowMs - this.sinceMs);
-      this.latencyMs += (tookMs - this.latencyMs) / SMOOTHING;
+      // As TCP keeps a timeout that it has backed off (Karn and Partridge, SIGCOMM 1987): on a machine that has become slow the old average would depose each next leader too.
+      if (this.failures > 0) this.latencyMs = Math.max(this.latencyMs, tookMs / VIEW_CHANGE_FACTOR);
+      else this.latencyMs += (tookMs - this.latencyMs) / SMOOTHING;
     }
     this.failures = 0;
   }
