@@ -32,6 +32,8 @@ const FAILURES_SHOWN_MAX = 20;
 /** What the summary says beside the sums. */
 interface Extras {
   readonly seeds?: string;
+  /** Not all of them have been run. */
+  readonly interrupted?: true;
   readonly failures?: readonly { readonly seed: number; readonly found: readonly string[]; readonly again: string }[];
   readonly shrunk?: { readonly file: string; readonly events: number; readonly minimal: boolean };
 }
@@ -62,6 +64,8 @@ export function simCommand(cli: Cli): Command {
 class SimRun {
   private readonly cli: Cli;
   private readonly options: SimOptions;
+  /** Of the program that runs: asked at the start, since a long run may see the checkout move on. */
+  private readonly commit = commitOf(import.meta.dirname);
 
   constructor(cli: Cli, options: SimOptions) {
     this.cli = cli;
@@ -95,7 +99,7 @@ class SimRun {
     const { stdout } = this.cli.context;
     const progress = this.cli.progress(this.options);
     const tally = new sim.SwarmTally();
-    const file = this.options.resume === undefined ? undefined : new ResumeFile(this.cli.file(this.options.resume), swarm);
+    const file = this.options.resume === undefined ? undefined : new ResumeFile(this.cli.file(this.options.resume), swarm, this.commit);
     const before = file?.open();
     const known = new Set<number>();
     for (const result of before?.results ?? []) {
@@ -133,7 +137,7 @@ class SimRun {
     const wallMs = performance.now() - beganMs;
     file?.end(Math.round(wallMs));
     const shrunk = this.options.shrink === true && !stopped && failures[0] !== undefined ? await this.shrink(sim, swarm, failures[0].seed) : undefined;
-    const extras = { seeds: `${first}..${last}`, ...this.failureExtras(failures), ...(shrunk === undefined ? {} : { shrunk }) };
+    const extras = { seeds: `${first}..${last}`, ...(stopped ? { interrupted: true as const } : {}), ...this.failureExtras(failures), ...(shrunk === undefined ? {} : { shrunk }) };
     const code = this.report(tally, wallMs + (before?.wallMs ?? 0), extras);
     if (stopped) throw interrupted(`interrupted after ${done} of ${total} seeds`);
     return code;
@@ -142,7 +146,7 @@ class SimRun {
   private failureLines({ seed, found, virtualMs }: SeedResult, what = `--seed ${seed}`): string[] {
     const { bad, dim } = this.cli.context.stdout.style;
     return [
-      `${bad('FAILED')} seed ${seed} at commit ${commitOf(import.meta.dirname)}, ${virtualMs} virtual ms`,
+      `${bad('FAILED')} seed ${seed} at commit ${this.commit}, ${virtualMs} virtual ms`,
       ...found.slice(0, 8).map((line) => `  ${line}`),
       `  ${dim('again:')} ${this.again(what)}`,
     ];
@@ -162,8 +166,7 @@ class SimRun {
   private report(tally: SwarmTally, wallMs: number, extras: Extras): number {
     const { stdout } = this.cli.context;
     const summary = tally.summary(wallMs);
-    const commit = commitOf(import.meta.dirname);
-    if (this.options.json === true) writeJsonLine(stdout, { ...summary, ...extras, commit });
+    if (this.options.json === true) writeJsonLine(stdout, { ...summary, ...extras, commit: this.commit });
     else writeLines(stdout, summaryLines(summary, stdout.style));
     return summary.ok ? EXIT_GOOD : EXIT_BAD;
   }

@@ -3,7 +3,7 @@ import type { SeedResult, SwarmOptions } from '@shardlab/node';
 import { usageError } from '../output/cli-error.ts';
 
 /** Format of the first line. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** What stands in a resume file of one seed: what a summary is made from. */
 type StoredResult = Pick<SeedResult, 'seed' | 'ok' | 'faults' | 'committed' | 'crossShard' | 'aborted' | 'virtualMs'> & { readonly found?: readonly string[] };
@@ -16,19 +16,20 @@ export interface Resumed {
 }
 
 /**
- * Results of a long range of seeds, one JSON line each, so that it can be run in parts. The first line holds the options: parts with other options do not add up. A
+ * Results of a long range of seeds, one JSON line each, so that it can be run in parts. The first line holds the options and the commit: parts with others do not add up. A
  * last line that a kill has cut off is taken away, or the next would be joined to it.
  */
 export class ResumeFile {
   private readonly path: string;
   private readonly head: string;
 
-  constructor(path: string, options: SwarmOptions) {
+  /** `commit`: of the program that runs. */
+  constructor(path: string, options: SwarmOptions, commit: string) {
     this.path = path;
-    this.head = JSON.stringify({ version: VERSION, options });
+    this.head = JSON.stringify({ version: VERSION, commit, options });
   }
 
-  /** What is there; begins the file if it is not. Throws `cli/resume` where it is of other options, or not what this class writes. */
+  /** What is there; begins the file if it is not. Throws `cli/resume` where it is of other options or another commit, or not what this class writes. */
   open(): Resumed {
     const content = this.guarded('read', () => (existsSync(this.path) ? readFileSync(this.path, 'utf8') : ''));
     if (content === '') {
@@ -37,7 +38,7 @@ export class ResumeFile {
     }
     const whole = content.slice(0, content.lastIndexOf('\n') + 1);
     const [head, ...lines] = whole.split('\n').slice(0, -1);
-    if (head !== this.head) throw usageError('cli/resume', `${this.path} holds seeds of other options (${(head ?? content).slice(0, 200)}): give those, or another file`);
+    if (head !== this.head) throw usageError('cli/resume', `${this.path} holds seeds of other options or another commit (${(head ?? content).slice(0, 200)}): give those, or another file`);
     if (whole.length < content.length) this.guarded('written', () => truncateSync(this.path, Buffer.byteLength(whole)));
     const results: StoredResult[] = [];
     let wallMs = 0;

@@ -12,6 +12,7 @@ const BIN = fileURLToPath(new URL('../../bin/shardlab.js', import.meta.url));
 interface Summary {
   readonly ok: boolean;
   readonly seedsRun: number;
+  readonly interrupted?: boolean;
   readonly failed: readonly number[];
   readonly committed: number;
   readonly crossShard: number;
@@ -76,7 +77,11 @@ test('a long range is run in parts, whatever a kill has left of the file', async
   assert.equal(readFileSync(file, 'utf8').split('\n').length, lines + 3);
   const other = await run('1..5', '--txs', '6');
   assert.deepEqual([other.code, other.out], [2, '']);
-  assert.match(other.err, /^shardlab: .*parts\.jsonl holds seeds of other options.*\n$/);
+  assert.match(other.err, /^shardlab: .*parts\.jsonl holds seeds of other options or another commit.*\n$/);
+  const edited = readFileSync(file, 'utf8');
+  writeFileSync(file, edited.replace(/"commit":"[^"]*"/, '"commit":"0123456789ab"'));
+  assert.deepEqual((await run('1..5')).code, 2, 'another program has made them');
+  writeFileSync(file, edited);
   appendFileSync(file, 'null\n');
   const damaged = await run('1..5');
   assert.equal(damaged.code, 2);
@@ -143,8 +148,9 @@ test('Ctrl-C prints what was done, keeps it for the next part, and exits with 13
   child.kill('SIGINT');
   assert.equal(await ended, 130, err);
   assert.match(err, /^shardlab: interrupted after \d+ of 100000 seeds\n$/);
-  const { seedsRun, ok } = last(out);
+  const { seedsRun, ok, interrupted } = last(out);
   assert.ok(ok && seedsRun >= 3);
+  assert.equal(interrupted, true);
   // One row a seed, and one for the part.
   assert.equal(rows(), seedsRun + 1);
 });
