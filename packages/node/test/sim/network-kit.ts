@@ -1,79 +1,49 @@
-import { type Address, ascii, AssignmentTable, concatBytes, type Genesis, parseGenesis, type ShardId, toHex } from '@shardlab/crosslink';
-import { addressOfSecretKey, type SignedTransaction, signTransaction } from '@shardlab/shard';
+import type { Address, ShardId } from '@shardlab/crosslink';
+import type { SignedTransaction } from '@shardlab/shard';
 import type { NodeCrypto } from '../../src/crypto/types.ts';
-import { createCrypto } from '../../src/crypto/create-crypto.ts';
-import { nodeLabel } from '../../src/network/names.ts';
 import type { NodeName } from '../../src/ports.ts';
 import { SimCluster, type SimClusterHooks } from '../../src/sim/cluster.ts';
+import { KIT_BALANCE, type KitAccount, kitSecret, kitTransfer, type NetworkKit, networkKit } from '../../src/sim/network-kit.ts';
 import { SimWorld, type SimWorldFaults } from '../../src/sim/world.ts';
 
-/** A funded account of a test network. */
-export interface TestAccount {
-  readonly secretKey: Uint8Array;
-  readonly address: Address;
-  readonly home: ShardId;
-}
+const LABEL = 'test';
 
-/** Wei of each funded account. */
-export const BALANCE = 10n ** 24n;
-
-/** Keys, genesis and accounts of a test network. Cheap signatures throughout, unless `real` is set. */
-export interface TestNetwork {
-  readonly crypto: NodeCrypto;
-  readonly genesis: Genesis;
-  readonly accounts: readonly TestAccount[];
+/** A network kit whose supply is known. */
+export interface TestNetwork extends NetworkKit {
   readonly supply: bigint;
 }
 
 /** The secret seed of a node's validator in test networks. */
 export function testSecret(crypto: NodeCrypto, name: NodeName): Uint8Array {
-  return crypto.sha256(ascii(`test validator ${nodeLabel(name)}`));
+  return kitSecret(crypto, LABEL, name);
 }
 
-/** Makes a test network's genesis. */
+/** What the product's genesis has by default, with room for many transfers. */
+const PARAMETERS = {
+  blockIntervalMs: 250,
+  heartbeatMs: 1000,
+  deadlineMs: 30_000,
+  blockGasLimit: 120_000_000,
+  baseFeePerGas: '1000000000',
+  openPreparesMax: 8192,
+  attemptsMax: 6,
+  lockWaitersMax: 1024,
+  epochLength: 3600,
+};
+
+/** Makes a test network's genesis. Cheap signatures throughout, unless `real` is set. */
 export async function testNetwork(options: {
   readonly shards: number;
   readonly accounts: number;
   /** Of each committee; 1 by default. */
   readonly validators?: number;
   readonly real?: boolean;
-  readonly parameters?: Partial<Record<string, number>>;
+  readonly parameters?: Readonly<Record<string, number>>;
 }): Promise<TestNetwork> {
-  const crypto = await createCrypto(options.real === true ? {} : { signatures: 'keyed-hash', transactions: 'keyed-hash' });
-  const table = new AssignmentTable(crypto, { shards: options.shards, overrides: [] });
-  const accounts = Array.from({ length: options.accounts }, (_, index): TestAccount => {
-    const secretKey = crypto.sha256(ascii(`test account ${index}`));
-    const address = addressOfSecretKey(secretKey, crypto);
-    return { secretKey, address, home: table.shardOf(address) };
-  });
-  const key = (name: NodeName): string => toHex(crypto.publicKey(testSecret(crypto, name)));
-  const committee = (chain: number): string[] => Array.from({ length: options.validators ?? 1 }, (_, validator) => key({ chain: chain as ShardId, validator }));
-  const shards = Array.from({ length: options.shards }, (_, shard) => committee(shard));
-  const json = {
-    formatVersion: 1,
-    chainId: 1337,
-    shards: options.shards,
-    validators: { beacon: committee(0xffff), shards },
-    parameters: {
-      blockIntervalMs: 250,
-      heartbeatMs: 1000,
-      deadlineMs: 30_000,
-      blockGasLimit: 120_000_000,
-      baseFeePerGas: '1000000000',
-      openPreparesMax: 8192,
-      attemptsMax: 6,
-      lockWaitersMax: 1024,
-      epochLength: 3600,
-      ...options.parameters,
-    },
-    forks: 'cancun',
-    feePolicy: 'burn',
-    crossShardProtocol: 'two-phase-commit',
-    timestampMs: 1_767_225_600_000,
-    workload: { seed: 1, accounts: options.accounts },
-    allocation: accounts.map(({ address }) => [toHex(address), BALANCE.toString()]),
-  };
-  return { crypto, genesis: parseGenesis(JSON.stringify(json)), accounts, supply: BALANCE * BigInt(options.accounts) };
+  const { shards, accounts, validators = 1, parameters } = options;
+  const scheme = options.real === true ? 'real' : 'cheap';
+  const kit = await networkKit({ label: LABEL, shards, validators, accounts, scheme, parameters: { ...PARAMETERS, ...parameters }, timestampMs: 1_767_225_600_000 });
+  return { ...kit, supply: KIT_BALANCE * BigInt(accounts) };
 }
 
 /** Virtual time at which test networks start. */
@@ -87,10 +57,8 @@ export function testCluster(network: TestNetwork, seed: number, hooks: SimCluste
 }
 
 /** A signed transfer. */
-export function transfer(network: TestNetwork, from: TestAccount, to: Uint8Array, nonce: number, value = 1n): SignedTransaction {
-  const price = { maxPriorityFeePerGas: 1n, maxFeePerGas: 10n ** 10n, gasLimit: 21_000 };
-  const fields = { type: 2, chainId: 1337, nonce, ...price, to: to as Address, value, data: concatBytes(), accessList: [] } as const;
-  return signTransaction(fields, from.secretKey, network.crypto);
+export function transfer(network: TestNetwork, from: KitAccount, to: Uint8Array, nonce: number, value = 1n): SignedTransaction {
+  return kitTransfer(network, from, to as Address, nonce, value);
 }
 
 /** Balances + escrow + in flight + burned over all shards' executed state; meaningful as supply when nothing is under way. */

@@ -6,7 +6,8 @@ import type { NodeName } from '../../src/ports.ts';
 import { NetworkCheckers } from '../../src/sim/checkers/network-checkers.ts';
 import type { SimCluster, SimClusterHooks } from '../../src/sim/cluster.ts';
 import type { SimWorldFaults } from '../../src/sim/world.ts';
-import { BALANCE, START_MS, testCluster, type TestNetwork, transfer } from './network-kit.ts';
+import { KIT_BALANCE } from '../../src/sim/network-kit.ts';
+import { START_MS, testCluster, type TestNetwork, transfer } from './network-kit.ts';
 
 /** The beacon's node. */
 export const THE_BEACON: NodeName = { chain: BEACON, validator: 0 };
@@ -197,7 +198,7 @@ export class Scenario {
   /** Every balance is what a ledger kept from the receipts says. */
   private checkBalances(): void {
     const { accounts } = this.network;
-    const expected = accounts.map(() => BALANCE);
+    const expected = accounts.map(() => KIT_BALANCE);
     for (const [hash, { from, to, value }] of this.sent) {
       const receipt = this.receipts.get(hash);
       if (receipt === undefined) continue;

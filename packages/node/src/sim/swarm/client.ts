@@ -1,7 +1,7 @@
 import { bytesKey, type Prng, type ShardId, type TransactionReceipt } from '@shardlab/crosslink';
 import type { PersistRecord, RejectionCode } from '@shardlab/shard';
 import type { SimCluster } from '../cluster.ts';
-import { type SimNetworkKit, simTransfer } from './network.ts';
+import { kitTransfer, type NetworkKit } from '../network-kit.ts';
 import type { PlannedTransfer } from './plan.ts';
 
 /** Acceptance is not durability: what was forgotten is offered again, and these are what a client must expect when it does. */
@@ -24,7 +24,7 @@ export class SimClient {
   /** Receipts by `bytesKey` of the transaction's hash. */
   readonly receipts = new Map<string, TransactionReceipt>();
   readonly surprises: string[] = [];
-  private readonly kit: SimNetworkKit;
+  private readonly kit: NetworkKit;
   private readonly cluster: SimCluster;
   private readonly prng: Prng;
   private readonly hooks: ClientHooks;
@@ -32,7 +32,7 @@ export class SimClient {
   private readonly sent = new Map<string, Sent>();
   private readonly unsettled = new Map<string, Sent>();
 
-  constructor(kit: SimNetworkKit, modules: { readonly cluster: SimCluster; readonly prng: Prng; readonly hooks: ClientHooks }) {
+  constructor(kit: NetworkKit, modules: { readonly cluster: SimCluster; readonly prng: Prng; readonly hooks: ClientHooks }) {
     this.kit = kit;
     this.cluster = modules.cluster;
     this.prng = modules.prng;
@@ -52,7 +52,7 @@ export class SimClient {
     const { from, to, value } = transfer;
     const nonce = this.nonces.get(from) ?? 0;
     this.nonces.set(from, nonce + 1);
-    const { raw, hash } = simTransfer(this.kit, from, to, nonce, BigInt(value));
+    const { raw, hash } = kitTransfer(this.kit, this.kit.accounts[from]!, this.kit.accounts[to]!.address, nonce, BigInt(value));
     const sent = { ...transfer, home: this.kit.accounts[from]!.home, raw, key: bytesKey(hash) };
     this.sent.set(sent.key, sent);
     this.unsettled.set(sent.key, sent);

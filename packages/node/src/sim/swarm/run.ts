@@ -10,7 +10,8 @@ import { Byzantine } from './byzantine.ts';
 import { SimClient } from './client.ts';
 import { linkLatency } from './latency.ts';
 import { clockFaults, PlannedDisk, unsyncedNeeded } from './machines.ts';
-import { SIM_BALANCE, type SimNetworkKit, simSecret } from './network.ts';
+import { KIT_BALANCE, type NetworkKit } from '../network-kit.ts';
+import { simSecret } from './network.ts';
 import { BYZANTINE_FAULTS, type SwarmOptions } from './options.ts';
 import { type FaultEvent, nodesOf, type Plan } from './plan.ts';
 import { Strikes } from './strikes.ts';
@@ -57,7 +58,7 @@ export interface SeedResult {
 /** Plays one plan on a whole network in virtual time, under all checkers. */
 export class SeedRun {
   private readonly plan: Plan;
-  private readonly kit: SimNetworkKit;
+  private readonly kit: NetworkKit;
   private readonly options: SwarmOptions;
   private readonly watch: RunWatch;
   private readonly strikes = new Strikes();
@@ -71,7 +72,7 @@ export class SeedRun {
   private planned = 0;
   private readonly found: string[] = [];
 
-  constructor(plan: Plan, options: SwarmOptions, kit: SimNetworkKit, watch: RunWatch = {}) {
+  constructor(plan: Plan, options: SwarmOptions, kit: NetworkKit, watch: RunWatch = {}) {
     this.plan = plan;
     this.options = options;
     this.kit = kit;
@@ -260,7 +261,7 @@ export class SeedRun {
 
   /** A network at rest holds no lock, no escrow and nothing open, says of its heads what it has stored, and every account has what the receipts say. */
   private judge(): void {
-    const expected = this.client.expected(SIM_BALANCE);
+    const expected = this.client.expected(KIT_BALANCE);
     for (const name of this.cluster.names()) {
       const shard = this.cluster.node(name)?.shard;
       if (shard === undefined) continue;

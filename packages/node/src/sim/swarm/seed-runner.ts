@@ -1,5 +1,6 @@
 import type { ShardId } from '@shardlab/crosslink';
-import { type SimNetworkKit, simNetworkKit } from './network.ts';
+import type { NetworkKit } from '../network-kit.ts';
+import { simNetworkKit } from './network.ts';
 import { schemeOf, type SwarmOptions } from './options.ts';
 import { makePlan, type Plan } from './plan.ts';
 import { type RunWatch, SeedRun, type SeedResult } from './run.ts';
@@ -7,13 +8,13 @@ import { type RunWatch, SeedRun, type SeedResult } from './run.ts';
 /** Runs seeds of one set of options in this thread: keys and genesis are made once for each scheme. */
 export class SeedRunner {
   private readonly options: SwarmOptions;
-  private readonly kits = new Map<string, Promise<SimNetworkKit>>();
+  private readonly kits = new Map<string, Promise<NetworkKit>>();
 
   constructor(options: SwarmOptions) {
     this.options = options;
   }
 
-  private kit(seed: number): Promise<SimNetworkKit> {
+  private kit(seed: number): Promise<NetworkKit> {
     const scheme = schemeOf(seed);
     let kit = this.kits.get(scheme);
     if (kit === undefined) this.kits.set(scheme, (kit = simNetworkKit(this.options, scheme)));
