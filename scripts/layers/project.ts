@@ -94,7 +94,7 @@ function readManifest(root: string, workspace: string): Manifest {
 
 function readFacts(path: string, file: SourceFile, checker: Checker): SourceFacts {
   const [, workspace = '', folder] = path.split('/');
-  const impurities = PURE.includes(workspace) && folder === 'src' ? findImpurities(file, checker) : [];
+  const impurities = PURE.includes(workspace) && folder === 'src' ? findImpurities(file, path, checker) : [];
   return { path, workspace, test: folder === 'test', imports: readImports(file), impurities };
 }
 
