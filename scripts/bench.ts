@@ -5,6 +5,7 @@
  */
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { createCrypto } from '../packages/node/src/crypto/create-crypto.ts';
+import { createEvmCrypto } from '../packages/node/src/crypto/create-evm-crypto.ts';
 
 /** One line of output. */
 type BenchRecord = Readonly<Record<string, unknown>> & { readonly bench: string };
@@ -23,6 +24,8 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   level: { module: '../packages/node/test/perf/level.ts', exportName: 'benchLevel' },
   gossip: { module: '../packages/node/test/perf/gossip.ts', exportName: 'benchGossip' },
   execute: { module: '../packages/shard/test/perf/execute.ts', exportName: 'benchExecute', args: async () => [await createCrypto()] },
+  storage: { module: '../packages/shard/test/perf/storage.ts', exportName: 'benchStorage', args: async () => [await createCrypto()] },
+  evm: { module: '../test/perf/evm.ts', exportName: 'benchEvm', args: async () => [await createEvmCrypto()] },
   network: { module: '../test/perf/network.ts', exportName: 'benchNetwork' },
   committees: { module: '../test/perf/network.ts', exportName: 'benchCommittees' },
   'view-change': { module: '../test/perf/view-change.ts', exportName: 'benchViewChange' },

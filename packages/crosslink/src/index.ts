@@ -150,24 +150,30 @@ export {
   ACCOUNT_STATUS,
   type AccountStatus,
   type BasicData,
+  CODE_SIZE_MAX,
   decodeBasicData,
   encodeBasicData,
 } from './state/basic-data.ts';
+export { CODE_CHUNK_BYTES, codeChunkCount, decodeCodeChunks, encodeCodeChunks } from './state/code-chunks.ts';
 export {
+  checkFlatKey,
   decodeFlatKey,
   decodeFlatValue,
   encodeFlatKey,
   encodeFlatValue,
   FLAT_KEY_BYTES_MAX,
   FLAT_VALUE_BYTES_MAX,
+  FLAT_VALUE_VERSION,
   type StemLeaf,
   type StemPreimage,
 } from './state/flat.ts';
+export { deriveFlatStems, firstSlotOf, isHeaderSlot, isStorageKey, writeStemPreimage, writeStorageIndex } from './state/flat-stems.ts';
 export {
   accountOwner,
   ACCOUNTS,
   BASIC_DATA_POSITION,
   CODE_HASH_POSITION,
+  CODE_OFFSET,
   codeChunkPosition,
   deriveStem,
   deriveStems,

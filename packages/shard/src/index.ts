@@ -66,7 +66,8 @@ export { type FinalHead, type ReplicaCounters, type ReplicaModules, type Replica
 export { accountFlatKey, accountFlatValue, type FlatChange, type FlatEntry } from './state/flat-account.ts';
 export { type StateRecord } from './state/record-store.ts';
 export { genesisBalance, genesisEntries } from './state/genesis-state.ts';
-export { type Account, type AccountReader, ShardState, type StateDelta } from './state/shard-state.ts';
+export { type Account, type Contract } from './state/account.ts';
+export { type AccountReader, type ProvenKey, ShardState, type StateDelta } from './state/shard-state.ts';
 export { Trie, type TrieCommit, type TrieSize } from './state/trie/trie.ts';
 export { AdmissionBatch, RECORD_BYTES } from './transaction/admission-record.ts';
 export { addressOfPublicKey, decodeTransaction, intrinsicGasOf, recoverSender } from './transaction/decode.ts';
@@ -87,3 +88,4 @@ export {
   type TransactionSigner,
   type TransactionType,
 } from './transaction/types.ts';
+export { type EvmCrypto, type EvmFork, type Precompile, type Precompiles } from './execution/evm/types.ts';

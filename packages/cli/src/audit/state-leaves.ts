@@ -1,4 +1,4 @@
-import { decodeFlatKey, decodeFlatValue, deriveStem, deriveStems, type Hasher, type Owner, OWNER_BYTES, ShardlabError, type StateLeaf, STEM_BYTES, type StemLeaf } from '@shardlab/crosslink';
+import { decodeFlatKey, decodeFlatValue, deriveFlatStems, type Hasher, type Owner, ShardlabError, type StateLeaf, STEM_BYTES, type StemLeaf } from '@shardlab/crosslink';
 import { badAnswer } from './rpc.ts';
 
 /** Most stems of one shard that an audit takes. */
@@ -39,16 +39,13 @@ export class StateLeaves {
 
   /** Takes one page. Throws {@link ShardlabError} on an entry that is none. */
   take(page: Uint8Array): AuditedStem[] {
-    const stems: AuditedStem[] = [];
-    for (const { key, value } of flatEntries(page)) stems.push({ ...decodeFlatKey(key), leaves: decodeFlatValue(value) });
-    this.stems += stems.length;
+    const entries = [...flatEntries(page)];
+    this.stems += entries.length;
     if (this.stems > STEMS_MAX) throw new ShardlabError('audit/too-large', `a state of more than ${STEMS_MAX} stems`);
-    const first = stems.filter((stem) => stem.treeIndex === 0n);
-    const owners = new Uint8Array(first.length * OWNER_BYTES);
-    first.forEach((stem, index) => owners.set(stem.owner, index * OWNER_BYTES));
-    const derived = deriveStems(this.hasher, owners);
-    first.forEach((stem, index) => this.add(derived.subarray(index * STEM_BYTES, (index + 1) * STEM_BYTES), stem.leaves));
-    for (const stem of stems) if (stem.treeIndex !== 0n) this.add(deriveStem(this.hasher, stem.owner, stem.treeIndex), stem.leaves);
+    const stems = entries.map(({ key, value }) => ({ ...decodeFlatKey(key), leaves: decodeFlatValue(value) }));
+    const keys = entries.map(({ key }) => key);
+    const derived = deriveFlatStems(this.hasher, keys, keys.length);
+    stems.forEach(({ leaves }, index) => this.add(derived.subarray(index * STEM_BYTES, (index + 1) * STEM_BYTES), leaves));
     return stems;
   }
 

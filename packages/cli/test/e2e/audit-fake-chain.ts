@@ -106,6 +106,21 @@ const DEADLINE_MS = 6_000;
 const CUT_OFF = { from: 4, to: 13 };
 const START_MS = 1_700_000_000_000;
 
+/** Slots beside the account, in two full stems, and at the end of storage. */
+const SLOTS = [...Array.from({ length: 600 }, (_, index) => index), 1 << 20];
+
+/** Gives an account of the shard code, and each round other slots, as a contract would: what the audit reads, and has nothing to say about. */
+function changeContract({ state, accounts }: FakeShard, round: number): void {
+  const account = state.open(bytesKey(accounts[0]!));
+  if (round === 1) state.setCode(account, new Uint8Array(9_000).fill(0x5b));
+  for (const slot of SLOTS) {
+    if (slot % 7 !== round % 7) continue;
+    const key = new Uint8Array(32);
+    new DataView(key.buffer).setUint32(28, slot);
+    state.setStorage(account, key, new Uint8Array(32).fill((slot * round) & 0xff));
+  }
+}
+
 /** A network's chains, made at once. */
 export class FakeChain {
   readonly genesisText: string;
@@ -244,6 +259,7 @@ export class FakeChain {
     const shard = this.shards[own]!;
     const candidates = Array.from({ length: transactions }, () => this.transaction(own));
     const proposal = { height: round as Height, timestampMs: START_MS + round * INTERVAL_MS, epoch: 0, epochCertificateHash: assignmentHash(this.crypto, this.epoch), proposer: 0 };
+    changeContract(shard, round);
     const executed = shard.executor.execute({ ...proposal, inbox, transactions: candidates, mode: 'build' }, this.table);
     // What did not fit is forgotten, so its nonce is free again.
     for (const { transaction } of [...executed.leftovers].reverse()) shard.nonces.set(transaction.senderKey, transaction.nonce);

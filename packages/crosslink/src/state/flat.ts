@@ -20,11 +20,14 @@ export const FLAT_KEY_BYTES_MAX = OWNER_BYTES + 1 + 31;
 /** Most bytes of a flat value: version, count, and 256 leaves. */
 export const FLAT_VALUE_BYTES_MAX = 2 + STEM_WIDTH * 33;
 
-const FLAT_VALUE_VERSION = 1;
+/** First byte of every flat value. */
+export const FLAT_VALUE_VERSION = 1;
 /** Index of the first stem of main storage, MAIN_STORAGE_OFFSET / 256. */
 const MAIN_STORAGE_INDEX = 1n << 240n;
 /** Classes 0 to 30 are indices below main storage with that many bytes, 31 to 62 are offsets into it with 0 to 31 bytes. */
-const MAIN_STORAGE_CLASS = 31;
+export const MAIN_STORAGE_CLASS = 31;
+/** Most bytes of an index, or of an offset into main storage. */
+const INDEX_BYTES_MAX = 31;
 
 /**
  * The key under which a stem's leaves stand in the database, and by which an auditor lists the state: owner (32), a class byte, and the index
@@ -52,18 +55,23 @@ export function encodeFlatKey(preimage: StemPreimage): Uint8Array {
 
 /** The inverse of {@link encodeFlatKey}; the owner is a view. Throws `decode/truncated`, `decode/trailing` or `decode/range`. */
 export function decodeFlatKey(key: Uint8Array): StemPreimage {
+  checkFlatKey(key);
+  let treeIndex = 0n;
+  for (let at = OWNER_BYTES + 1; at < key.length; at++) treeIndex = (treeIndex << 8n) | BigInt(key[at]!);
+  const inMain = key[OWNER_BYTES]! >= MAIN_STORAGE_CLASS;
+  return { owner: key.subarray(0, OWNER_BYTES) as Owner, treeIndex: inMain ? MAIN_STORAGE_INDEX + treeIndex : treeIndex };
+}
+
+/** Throws what {@link decodeFlatKey} throws on this key, without the cost of its bigint. */
+export function checkFlatKey(key: Uint8Array): void {
   if (key.length <= OWNER_BYTES) throw new DecodeError('decode/truncated', `a flat key has more than ${key.length} bytes`);
   const kind = key[OWNER_BYTES]!;
-  const inMain = kind >= MAIN_STORAGE_CLASS;
-  const bytes = inMain ? kind - MAIN_STORAGE_CLASS : kind;
-  if (bytes > 31) throw new DecodeError('decode/range', `not a class of flat keys: ${kind}`);
+  const bytes = kind >= MAIN_STORAGE_CLASS ? kind - MAIN_STORAGE_CLASS : kind;
+  if (bytes > INDEX_BYTES_MAX) throw new DecodeError('decode/range', `not a class of flat keys: ${kind}`);
   const end = OWNER_BYTES + 1 + bytes;
   if (key.length < end) throw new DecodeError('decode/truncated', `flat key of ${key.length} bytes, ${end} wanted`);
   if (key.length > end) throw new DecodeError('decode/trailing', `${key.length - end} bytes after the end`);
   if (bytes > 0 && key[OWNER_BYTES + 1] === 0) throw new DecodeError('decode/range', 'tree index with a leading zero');
-  let treeIndex = 0n;
-  for (let at = OWNER_BYTES + 1; at < end; at++) treeIndex = (treeIndex << 8n) | BigInt(key[at]!);
-  return { owner: key.subarray(0, OWNER_BYTES) as Owner, treeIndex: inMain ? MAIN_STORAGE_INDEX + treeIndex : treeIndex };
 }
 
 /**

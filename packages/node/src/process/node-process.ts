@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import { BEACON, decodeAnswer, DecodeError, encodeRequest, type Genesis, type Hash32, type ShardId, ShardlabError, type WireRequest } from '@shardlab/crosslink';
 import { BeaconReplica } from '@shardlab/shard';
@@ -195,7 +196,8 @@ export class NodeProcess {
     this.genesis = { ...this.genesis, allocation: [] };
     // Before the state is built, so that it takes the room of what it was read from.
     releaseMemory();
-    return assembleShard({ genesis: this.genesis, genesisHash, shard, validator, secretKey: config.validatorSecret }, this.crypto, recovered);
+    const hashSeed = randomInt(2 ** 32);
+    return assembleShard({ genesis: this.genesis, genesisHash, shard, validator, secretKey: config.validatorSecret, hashSeed }, this.crypto, recovered);
   }
 
   private async storeGenesis(storage: Storage, shard: ShardId): Promise<void> {

@@ -49,6 +49,8 @@ export interface ShardNodeOptions {
   readonly validator: number;
   /** 32-byte secret seed of the validator. */
   readonly secretKey: Uint8Array;
+  /** A random u32 for the state's hash tables, so that nobody can choose keys that collide in them; it changes no result. 0 by default, as in simulations. */
+  readonly hashSeed?: number;
 }
 
 /** What the database of a shard's node holds; see `recoverShard`. */
@@ -99,7 +101,7 @@ export function shardGenesis(crypto: Crypto, genesis: Genesis, shard: ShardId): 
 export function assembleShard(options: ShardNodeOptions, crypto: Crypto, recovered: RecoveredState): ShardNode {
   const { genesis, genesisHash, shard, validator, secretKey } = options;
   const { chainId, parameters } = genesis;
-  const state = new ShardState(crypto);
+  const state = new ShardState(crypto, undefined, options.hashSeed);
   const root = state.load(recovered.entries);
   const { head } = recovered;
   if (!equalBytes(root, head.header.stateRoot)) {

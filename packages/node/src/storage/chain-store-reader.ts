@@ -39,6 +39,7 @@ import {
 import type { PersistRecord } from '@shardlab/shard';
 import type { StorageReader } from '../ports.ts';
 import { BeaconReader } from './chain-store-beacon.ts';
+import { readCode, readSlot } from './chain-store-contracts.ts';
 import { damagedChain, decodeStored, StoreReads } from './chain-store-read.ts';
 import {
   type BlockPlace,
@@ -277,24 +278,39 @@ export class ChainReader {
 
   /** Balance (wei) and nonce at the last final block. */
   async account(address: Address): Promise<AccountState> {
-    return accountOf(await this.state(encodeFlatKey({ owner: accountOwner(address), treeIndex: 0n })));
+    return accountOf(await this.state(accountKey(address)));
+  }
+
+  /** Balance and nonce after the block at `height`; undefined where {@link stateAt} is. */
+  async accountAt(address: Address, height: number): Promise<AccountState | undefined> {
+    const found = await this.stateAt(accountKey(address), height);
+    return found === undefined ? undefined : accountOf(found.value);
+  }
+
+  /** The code of an account after the block at `height`, no bytes if it has none; undefined where {@link stateAt} is. */
+  codeAt(address: Address, height: number): Promise<Uint8Array | undefined> {
+    return readCode((key) => this.stateAt(key, height), address);
+  }
+
+  /** The 32 bytes of a storage slot (0 to 2^256 - 1) after the block at `height`, zeros if it is absent; undefined where {@link stateAt} is. */
+  storageAt(address: Address, slot: bigint, height: number): Promise<Uint8Array | undefined> {
+    return readSlot((key) => this.stateAt(key, height), address, slot);
   }
 
   /**
-   * Balance and nonce after the block at `height`, which must be within the undo records (256 heights); undefined when it is not, or when the chain moved
+   * The flat value under a flat key after the block at `height`, which must be within the undo records (256 heights); undefined when it is not, or when the chain moved
    * on meanwhile by more than that.
    */
-  async accountAt(address: Address, height: number): Promise<AccountState | undefined> {
-    const key = encodeFlatKey({ owner: accountOwner(address), treeIndex: 0n });
+  async stateAt(key: Uint8Array, height: number): Promise<{ readonly value: Uint8Array | undefined } | undefined> {
     const wanted = bytesKey(key);
     for (let above = height + 1; ; above++) {
       const headBefore = this.head?.header.height ?? 0;
       // The value first: if no undo record follows it, it is that of this height.
       const latest = await this.state(key);
       const undo = await this.reads.get(UNDO, above as Height, `undo record ${above}`, decodeUndo);
-      if (undo === undefined) return above <= headBefore ? undefined : accountOf(latest);
+      if (undo === undefined) return above <= headBefore ? undefined : { value: latest };
       const change = undo.find((each) => bytesKey(each.key) === wanted);
-      if (change !== undefined) return accountOf(change.value);
+      if (change !== undefined) return { value: change.value };
     }
   }
 
@@ -329,6 +345,10 @@ export class ChainReader {
   private metaHead(name: string): Promise<HeadRecord | undefined> {
     return this.reads.get(META, name, `the record of the ${name}`, decodeHead);
   }
+}
+
+function accountKey(address: Address): Uint8Array {
+  return encodeFlatKey({ owner: accountOwner(address), treeIndex: 0n });
 }
 
 function accountOf(flat: Uint8Array | undefined): AccountState {

@@ -44,7 +44,11 @@ export function accountFlatValue(balance: bigint, nonce: number): Uint8Array {
 
 /** Whether a flat key is an account's first stem. */
 export function isAccountKey(key: Uint8Array): boolean {
-  if (key.length !== ACCOUNT_KEY_BYTES || key[OWNER_BYTES] !== 0) return false;
+  return key.length === ACCOUNT_KEY_BYTES && key[OWNER_BYTES] === 0 && isOfAccounts(key);
+}
+
+/** Whether a flat key is of an account: its first stem, code or storage. */
+export function isOfAccounts(key: Uint8Array): boolean {
   for (let i = 0; i < NAMESPACE_BYTES; i++) if (key[i] !== ACCOUNTS[i]) return false;
   return true;
 }

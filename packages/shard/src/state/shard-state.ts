@@ -2,42 +2,31 @@ import {
   accountOwner,
   type Address,
   BASIC_DATA_POSITION,
-  bytesKey,
-  decodeBasicData,
-  DecodeError,
-  decodeFlatKey,
-  decodeFlatValue,
-  deriveStem,
-  deriveStems,
+  CODE_HASH_POSITION,
+  CODE_SIZE_MAX,
   encodeBasicData,
   type Hash32,
   type Hasher,
   invariant,
-  keyBytes,
-  NAMESPACE_BYTES,
-  OWNER_BYTES,
   type RecordNamespace,
   stateKey,
+  storagePosition,
 } from '@shardlab/crosslink';
+import type { Account } from './account.ts';
 import { AccountDelta } from './account-delta.ts';
-import { type FlatChange, type FlatEntry, isAccountKey } from './flat-account.ts';
+import { Accounts } from './accounts.ts';
+import { CodeStore } from './code-store.ts';
+import { ContractCode } from './contract-code.ts';
+import { type FlatChange, type FlatEntry, isOfAccounts } from './flat-account.ts';
 import { RecordStore, type StateRecord } from './record-store.ts';
+import type { StateParts } from './parts.ts';
+import { StateLoader } from './state-loader.ts';
+import { StateUndo } from './state-undo.ts';
+import { StemJournal } from './stem-journal.ts';
+import { SlotStore } from './storage/slot-store.ts';
 import { Trie } from './trie/trie.ts';
 
-/** An account as the executor works on it. Change it only between {@link ShardState.touch} and {@link ShardState.commit}. */
-export interface Account {
-  /** `bytesKey` of the address. */
-  readonly key: string;
-  /** Wei, below 2^128. */
-  balance: bigint;
-  nonce: number;
-  /** Reference of its stem in the trie; -1 while it is in none. */
-  ref: number;
-  /** Balance and nonce at the start of the block, valid while it is touched. */
-  oldBalance: bigint;
-  oldNonce: number;
-  touched: boolean;
-}
+export type { Account } from './account.ts';
 
 /** What one block changed: the new flat values, and the old ones, with which it can be undone. Entry i of both has the same key. */
 export interface StateDelta {
@@ -52,28 +41,57 @@ export interface AccountReader {
   account(key: string): Readonly<Pick<Account, 'balance' | 'nonce'>> | undefined;
 }
 
+/** A key of the state tree, and what the committed state says about it (see `verifyStateProof`). */
+export interface ProvenKey {
+  readonly key: Uint8Array;
+  readonly proof: Uint8Array;
+}
+
 const { suffix: BASIC_DATA } = BASIC_DATA_POSITION;
-const ABSENT = new Uint8Array(32);
 
 /**
- * The state of one shard: accounts and protocol records as objects, and the trie that commits to them (R9, R10). Not versioned: a block's delta undoes it.
+ * The state of one shard: accounts, code, storage and protocol records, and the trie that commits to them (R9, R10). Reads see what was written, committed or not. Not
+ * versioned: a block's delta undoes it.
  */
 export class ShardState implements AccountReader {
   readonly trie: Trie;
   private readonly hasher: Hasher;
-  private readonly accounts = new Map<string, Account>();
+  private readonly codes: CodeStore;
+  private readonly accounts: Accounts;
+  private readonly journal: StemJournal;
+  private readonly slots: SlotStore;
+  private readonly contractCode: ContractCode;
   private readonly records: RecordStore;
-  private touchedAccounts: Account[] = [];
+  /** Room for basic data of contracts. */
+  private readonly leaf = new Uint8Array(32);
 
-  constructor(hasher: Hasher, accountsExpected = 1024) {
+  /**
+   * An empty state; `accountsExpected` reserves memory at once. `hashSeed`, a 32-bit number, keys the table of storage slots, so that nobody can choose slots that collide:
+   * a node gives a random one. Nothing that can be seen depends on it.
+   */
+  constructor(hasher: Hasher, accountsExpected = 1024, hashSeed = 0) {
+    const trie = new Trie(hasher, accountsExpected);
+    const codes = new CodeStore(hasher);
+    const accounts = new Accounts({ hasher, trie, codes });
+    const journal = new StemJournal(trie);
     this.hasher = hasher;
-    this.trie = new Trie(hasher, accountsExpected);
-    this.records = new RecordStore(hasher, this.trie);
+    this.trie = trie;
+    this.codes = codes;
+    this.accounts = accounts;
+    this.journal = journal;
+    this.slots = new SlotStore({ hashSeed }, { hasher, trie, journal, accounts });
+    this.contractCode = new ContractCode({ hasher, trie, journal, accounts, codes });
+    this.records = new RecordStore(hasher, trie);
   }
 
   /** Number of accounts that are not empty, and of those emptied since the last commit. */
   get accountCount(): number {
     return this.accounts.size;
+  }
+
+  /** Number of storage slots that are not zero, and of those emptied since the last commit. */
+  get slotCount(): number {
+    return this.slots.count;
   }
 
   account(key: string): Account | undefined {
@@ -82,20 +100,60 @@ export class ShardState implements AccountReader {
 
   /** The account, made if it is absent. {@link touch} must follow: an empty one vanishes at commit. */
   open(key: string): Account {
-    const known = this.accounts.get(key);
-    if (known !== undefined) return known;
-    const fresh: Account = { key, balance: 0n, nonce: 0, ref: -1, oldBalance: 0n, oldNonce: 0, touched: false };
-    this.accounts.set(key, fresh);
-    return fresh;
+    return this.accounts.open(key);
   }
 
   /** Must be called before an account's fields are changed. */
   touch(account: Account): void {
-    if (account.touched) return;
-    account.touched = true;
-    account.oldBalance = account.balance;
-    account.oldNonce = account.nonce;
-    this.touchedAccounts.push(account);
+    this.accounts.touch(account);
+  }
+
+  /** The code of an account, shared, never written to; no bytes if it has none. */
+  code(key: string): Uint8Array {
+    return (this.accounts.get(key)?.contract?.code ?? this.codes.none).bytes;
+  }
+
+  /** The keccak-256 of an account's code; that of no bytes if it has none, or is absent. */
+  codeHash(key: string): Hash32 {
+    return (this.accounts.get(key)?.contract?.code ?? this.codes.none).hash;
+  }
+
+  /** The code under its keccak-256, shared, never written to; undefined if no account has it. */
+  codeByHash(hash: Uint8Array): Uint8Array | undefined {
+    return this.codes.find(hash)?.bytes;
+  }
+
+  /** Writes the 32 bytes of an account's storage slot (32 bytes, big-endian) to `out`; zeros if it is absent. */
+  storage(key: string, slot: Uint8Array, out: Uint8Array): void {
+    this.slots.read(this.accounts.get(key)?.contract, slot, out);
+  }
+
+  /** Whether an account has a slot that is not zero. */
+  hasStorage(key: string): boolean {
+    return (this.accounts.get(key)?.contract?.slots ?? 0) > 0;
+  }
+
+  /** Gives an account this code (copied; no bytes: none); `hash` is its keccak-256, if the caller knows it. Throws `invariant` for code of 2^24 bytes and more. */
+  setCode(account: Account, code: Uint8Array, hash?: Hash32): void {
+    invariant(code.length <= CODE_SIZE_MAX, 'code above the size that fits', { codeSize: code.length });
+    this.touch(account);
+    const contract = this.accounts.contractOf(account);
+    const old = contract.code;
+    // Taken before the old one is given back: it may be the same.
+    contract.code = this.codes.use(code, hash);
+    this.codes.release(old);
+  }
+
+  /** Sets a storage slot (32 bytes, big-endian) to 32 bytes; zeros make it absent. An account with storage must have a nonce, balance or code at commit. */
+  setStorage(account: Account, slot: Uint8Array, value: Uint8Array): void {
+    this.touch(account);
+    this.slots.write(this.accounts.contractOf(account), slot, value);
+  }
+
+  /** Makes all storage of an account absent. Takes time in proportion to the storage of the whole state, if there is any of this account. */
+  clearStorage(account: Account): void {
+    this.touch(account);
+    if (account.contract !== undefined) this.slots.clear(account.contract);
   }
 
   /** Stores (undefined: removes) a record of at most 8 KiB under the state root; `id` has 20 bytes. */
@@ -111,72 +169,64 @@ export class ShardState implements AccountReader {
   /** Fills an empty state from flat entries (from the database or a genesis), all at once. Throws `DecodeError` on damage. */
   load(entries: Iterable<FlatEntry>): Hash32 {
     invariant(this.accounts.size === 0 && this.records.size === 0, 'a state is loaded when it is empty');
-    const loaded: Account[] = [];
-    const others: FlatEntry[] = [];
-    for (const entry of entries) {
-      if (isAccountKey(entry.key)) loaded.push(this.loadAccount(entry));
-      else others.push(entry);
-    }
-    this.loadStems(loaded);
-    this.records.load(others);
+    this.records.load(new StateLoader(this.parts()).load(entries));
     return this.trie.commit().root;
-  }
-
-  private loadAccount({ key, value }: FlatEntry): Account {
-    const leaves = decodeFlatValue(value);
-    const leaf = leaves[0];
-    if (leaf === undefined || leaves.length > 1 || leaf.suffix !== BASIC_DATA) throw new DecodeError('state/account', 'an account has basic data and nothing else');
-    const accountKey = bytesKey(key.subarray(NAMESPACE_BYTES, OWNER_BYTES));
-    if (this.accounts.has(accountKey)) throw new DecodeError('state/account', 'an account is listed twice');
-    const { balance, nonce, codeSize, status } = decodeBasicData(leaf.value);
-    // Nothing here writes them, so no root covers them: whoever hands out a state must not be able to slip them in.
-    if (codeSize !== 0 || status !== 0) throw new DecodeError('state/account', 'an account has a code size or a status, and this network has no contracts');
-    const account = this.open(accountKey);
-    account.balance = balance;
-    account.nonce = nonce;
-    return account;
-  }
-
-  private loadStems(accounts: readonly Account[]): void {
-    const owners = new Uint8Array(accounts.length * OWNER_BYTES);
-    accounts.forEach(({ key }, index) => {
-      for (let i = 0; i < key.length; i++) owners[index * OWNER_BYTES + NAMESPACE_BYTES + i] = key.charCodeAt(i);
-    });
-    const refs = this.trie.load(deriveStems(this.hasher, owners));
-    const value = new Uint8Array(32);
-    accounts.forEach((account, index) => {
-      account.ref = refs[index]!;
-      encodeBasicData({ status: 0, codeSize: 0, nonce: account.nonce, balance: account.balance }, value);
-      this.trie.set(account.ref, BASIC_DATA, value);
-    });
   }
 
   /** Commits all changes to the trie and hands over what to store. */
   commit(): StateDelta {
     const changes: FlatChange[] = [];
     const undo: FlatChange[] = [];
-    const delta = new AccountDelta(this.touchedAccounts.length, this.trie, changes, undo);
-    for (const account of this.touchedAccounts) this.commitAccount(account, delta);
-    this.touchedAccounts = [];
+    const touched = this.accounts.takeTouched();
+    const delta = new AccountDelta(touched.length, this.trie, changes, undo);
+    const contracts: Account[] = [];
+    for (const account of touched) {
+      account.touched = false;
+      if (account.contract === undefined) this.commitAccount(account, delta);
+      else {
+        this.commitContract(account);
+        contracts.push(account);
+      }
+    }
+    if (contracts.length > 0) this.finishContracts(contracts, changes, undo);
     this.records.commit(changes, undo);
     return { root: this.trie.commit().root, changes, undo };
   }
 
   private commitAccount(account: Account, delta: AccountDelta): void {
-    account.touched = false;
     const { key, balance, nonce, oldBalance, oldNonce } = account;
     if (balance !== oldBalance || nonce !== oldNonce) {
       const wasAbsent = oldBalance === 0n && oldNonce === 0;
       const leafAt = delta.add(key, wasAbsent ? -1 : account.ref, balance, nonce);
-      this.trie.set(this.refOf(account), BASIC_DATA, delta.bytes, leafAt);
+      this.trie.set(this.accounts.headerRef(account), BASIC_DATA, delta.bytes, leafAt);
     }
     // The commit that follows frees the reference of a stem without leaves: the object must not outlive it.
-    if (balance === 0n && nonce === 0) this.accounts.delete(key);
+    if (balance === 0n && nonce === 0) this.accounts.delete(account);
   }
 
-  private refOf(account: Account): number {
-    if (account.ref < 0) account.ref = this.trie.stemRef(deriveStem(this.hasher, accountOwner(keyBytes(account.key) as Address), 0n));
-    return account.ref;
+  private commitContract(account: Account): void {
+    const { balance, nonce, oldBalance, oldNonce } = account;
+    const contract = this.accounts.contractOf(account);
+    const newCode = contract.code !== contract.committed;
+    if (newCode) this.contractCode.commit(account, contract);
+    if (!newCode && balance === oldBalance && nonce === oldNonce) return;
+    this.contractCode.captureHeader(account);
+    encodeBasicData({ status: 0, codeSize: contract.code.bytes.length, nonce, balance }, this.leaf);
+    this.trie.set(this.accounts.headerRef(account), BASIC_DATA, this.leaf);
+  }
+
+  /** Writes storage, hands over the stems of contracts, and drops what is gone. */
+  private finishContracts(contracts: readonly Account[], changes: FlatChange[], undo: FlatChange[]): void {
+    this.slots.commit();
+    this.journal.finish(changes, undo);
+    for (const account of contracts) {
+      const { balance, nonce, contract } = account;
+      const empty = balance === 0n && nonce === 0 && contract?.code === this.codes.none;
+      const bare = this.accounts.dropBare(account);
+      if (!empty) continue;
+      invariant(bare, 'an account that is empty has no storage');
+      this.accounts.delete(account);
+    }
   }
 
   /**
@@ -184,31 +234,40 @@ export class ShardState implements AccountReader {
    * to follow.
    */
   revert(delta: StateDelta): StateRecord[] {
-    invariant(this.touchedAccounts.length === 0, 'a state with changes under way is not set back');
+    invariant(this.accounts.touchedCount === 0, 'a state with changes under way is not set back');
     const others: FlatChange[] = [];
+    const stems = new StateUndo(this.parts());
     for (const change of delta.undo) {
-      if (isAccountKey(change.key)) this.revertAccount(change);
+      if (isOfAccounts(change.key)) stems.take(change);
       else others.push(change);
     }
+    stems.finish();
     const restored = this.records.revert(others);
     this.trie.commit();
     return restored;
   }
 
-  private revertAccount({ key, value }: FlatChange): void {
-    const { owner } = decodeFlatKey(key);
-    const account = this.open(bytesKey(owner.subarray(NAMESPACE_BYTES)));
-    const leaf = value === undefined ? ABSENT : value.subarray(value.length - 32);
-    const { balance, nonce } = decodeBasicData(leaf);
-    account.balance = balance;
-    account.nonce = nonce;
-    this.trie.set(this.refOf(account), BASIC_DATA, leaf);
-    if (value === undefined) this.accounts.delete(account.key);
+  /** Key and proof of an account's basic data in the committed state. */
+  proveAccount(address: Address): ProvenKey {
+    return this.prove(stateKey(this.hasher, accountOwner(address), BASIC_DATA_POSITION));
   }
 
-  /** Key and proof of an account's basic data in the committed state (see `verifyStateProof`). */
-  proveAccount(address: Address): { readonly key: Uint8Array; readonly proof: Uint8Array } {
-    const key = stateKey(this.hasher, accountOwner(address), BASIC_DATA_POSITION);
+  /** Key and proof of a storage slot (0 to 2^256 - 1) of an account in the committed state. Throws `state/range`. */
+  proveStorage(address: Address, slot: bigint): ProvenKey {
+    return this.prove(stateKey(this.hasher, accountOwner(address), storagePosition(slot)));
+  }
+
+  /** Key and proof of the hash of an account's code in the committed state; absent for one without code. */
+  proveCodeHash(address: Address): ProvenKey {
+    return this.prove(stateKey(this.hasher, accountOwner(address), CODE_HASH_POSITION));
+  }
+
+  private prove(key: Uint8Array): ProvenKey {
     return { key, proof: this.trie.prove(key) };
+  }
+
+  private parts(): StateParts {
+    const { hasher, trie, accounts, slots, codes, contractCode } = this;
+    return { hasher, trie, accounts, slots, codes, contractCode };
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decodeSnapshotHead, decodeSnapshotPage, encodeBlock, encodeSnapshotHead, encodeSnapshotPage, equalBytes, headerHash, type Height, Prng, type ShardId } from '@shardlab/crosslink';
+import { decodeSnapshotHead, decodeSnapshotPage, encodeBlock, encodeSnapshotHead, encodeSnapshotPage, equalBytes, headerHash, type Height, isStorageKey, Prng, type ShardId } from '@shardlab/crosslink';
 import { DEFAULT_SNAPSHOT_LIMITS } from '../../src/replica/catch-up/snapshot-fetch.ts';
 import { altered, type Answerer, bent, FOREIGN, FORKED, HEIGHT, honest, MODULES, type Outcome, run, sameEntries, TRUE } from './catch-up-support.ts';
 
@@ -116,6 +116,10 @@ const LIARS: readonly (readonly [name: string, liar: Answerer, reason: string])[
   ['an account left out', pages((entries, count) => encodeSnapshotPage(count === 1 ? [...entries.slice(0, 2), ...entries.slice(3)] : entries)), 'snapshot-root'],
   ['a richer account', pages((entries, count) => encodeSnapshotPage(entries.map(({ key: of, value }, at) => ({ key: of, value: count === 0 && at === 0 ? swap(value, value.length - 1) : value })))), 'snapshot-root'],
   ['a code size that no root covers', pages((entries, count) => encodeSnapshotPage(entries.map(({ key: of, value }, at) => ({ key: of, value: count === 0 && at === 0 ? swap(value, 10) : value })))), 'snapshot-entries'],
+  ['other code', pages((entries) => encodeSnapshotPage(entries.map(({ key: of, value }) => ({ key: of, value: value.length > 4_000 ? swap(value, value.length - 1) : value })))), 'snapshot-entries'],
+  ['code left out', pages((entries) => encodeSnapshotPage(entries.filter(({ key: of, value }) => of.length === 33 || value.length < 4_000))), 'snapshot-entries'],
+  ['storage left out', pages((entries) => encodeSnapshotPage(entries.filter(({ key: of }, at) => at === entries.length - 1 || !isStorageKey(of)))), 'snapshot-root'],
+  ['other storage', pages((entries) => encodeSnapshotPage(entries.map(({ key: of, value }) => ({ key: of, value: of.length === 64 ? swap(value, value.length - 1) : value })))), 'snapshot-root'],
   ['no state at all', pages(([first, ...rest]) => encodeSnapshotPage([{ key: first!.key, value: Uint8Array.of(9) }, ...rest])), 'snapshot-entries'],
   ['no blocks but junk', older((items) => items.map((item) => item.subarray(0, 1_000))), 'decode/truncated'],
   ['a gap in the blocks', older((items) => [...items.slice(0, 4), ...items.slice(5), items[0]!]), 'snapshot-chain'],

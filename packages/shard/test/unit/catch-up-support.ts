@@ -1,7 +1,9 @@
 /** A chain of one shard with messages to two others, and validators that hand out its state: honest ones, and any kind of liar. */
 import {
+  type Address,
   type Block,
   buildCertificate,
+  bytesKey,
   checkHeaderCertificate,
   compareBytes,
   decodeBlock,
@@ -54,11 +56,19 @@ function chain(shard: ShardId, salt = 0): { readonly blocks: Block[]; readonly e
   for (let n = 0; n < HEIGHT; n++) {
     const to = n < 3 ? [others[0]!, others[1]!, own[1]!] : [others[0]!, own[1]!];
     const transfers = to.map((each, index) => poolTransfer(crypto, { from: own[2 + index]!, to: each, nonce: hand.nonce(own[2 + index]!), value: BigInt(1 + n + salt) }));
+    if (n === 4) deploy(hand, own[5]!);
     const block = hand.execute(hand.proposal(transfers, GENESIS_MS + (n + 1) * 100));
     hand.store(block);
     blocks.push(certified(block, validatorSecret(crypto, shard)));
   }
   return { blocks, entries: [...hand.flat.values()].sort((a, b) => compareBytes(a.key, b.key)) };
+}
+
+/** Gives an account code of three stems, and slots beside it and elsewhere: what a state has of a contract. The block that is executed next commits it. */
+function deploy({ state }: HandShard, address: Address): void {
+  const account = state.open(bytesKey(address));
+  state.setCode(account, new Uint8Array(10_000).fill(0x5b));
+  for (const at of [31, 30, 0]) state.setStorage(account, new Uint8Array(32).fill(7, at, at + 1), new Uint8Array(32).fill(9));
 }
 
 /** What all validators of the shard have. */

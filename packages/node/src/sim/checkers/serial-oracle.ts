@@ -1,5 +1,6 @@
 import {
   ACCOUNTS,
+  BASIC_DATA_POSITION,
   bytesKey,
   decodeBasicData,
   decodeFlatKey,
@@ -168,8 +169,9 @@ export class SerialOracle implements BlockChecker {
   private compare(replay: Replay): void {
     const { block, touched } = replay;
     for (const { key, value } of block.delta.changes) {
-      const { owner } = decodeFlatKey(key);
-      if (!equalBytes(owner.subarray(0, NAMESPACE_BYTES), ACCOUNTS)) continue;
+      const { owner, treeIndex } = decodeFlatKey(key);
+      // Of code and storage this model knows nothing.
+      if (!equalBytes(owner.subarray(0, NAMESPACE_BYTES), ACCOUNTS) || treeIndex !== BASIC_DATA_POSITION.treeIndex) continue;
       const address = bytesKey(owner.subarray(NAMESPACE_BYTES));
       const { balance, nonce } = value === undefined ? NOBODY : decodeBasicData(decodeFlatValue(value)[0]!.value);
       this.stored.set(address, { balance, nonce });

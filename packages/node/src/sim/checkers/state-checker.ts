@@ -1,6 +1,7 @@
 import {
   ACCOUNTS,
   AssignmentTable,
+  BASIC_DATA_POSITION,
   bytesKey,
   compareBytes,
   decodeBasicData,
@@ -53,12 +54,15 @@ interface Mirror {
 
 const NOTHING: Holding = { balance: 0n, escrow: 0n };
 
-/** Wei in one flat value: an account's balance, or what a record of two-phase commit holds (R10). */
+/** Wei in one flat value: an account's balance, or what a record of two-phase commit holds (R10). Code and storage hold none. */
 function holdingOf(key: Uint8Array, value: Uint8Array | undefined): Holding {
   if (value === undefined) return NOTHING;
-  const space = decodeFlatKey(key).owner.subarray(0, NAMESPACE_BYTES);
+  const { owner, treeIndex } = decodeFlatKey(key);
+  const space = owner.subarray(0, NAMESPACE_BYTES);
+  const ofAccount = equalBytes(space, ACCOUNTS);
+  if (ofAccount && treeIndex !== BASIC_DATA_POSITION.treeIndex) return NOTHING;
   const leaves = decodeFlatValue(value).map((leaf) => leaf.value);
-  if (equalBytes(space, ACCOUNTS)) return { balance: decodeBasicData(leaves[0]!).balance, escrow: 0n };
+  if (ofAccount) return { balance: decodeBasicData(leaves[0]!).balance, escrow: 0n };
   if (equalBytes(space, XTX_PARTICIPANT)) return NOTHING;
   const record = decodeRecord(leaves);
   if (equalBytes(space, PARKED)) return { balance: 0n, escrow: decodeParkedCredit(record) };

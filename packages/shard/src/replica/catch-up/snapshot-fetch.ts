@@ -2,10 +2,8 @@ import {
   type Block,
   bytesKey,
   compareBytes,
-  decodeBasicData,
   decodeBlock,
   DecodeError,
-  decodeFlatValue,
   decodeSnapshotHead,
   decodeSnapshotPage,
   equalBytes,
@@ -17,7 +15,7 @@ import {
   type WireRequest,
 } from '@shardlab/crosslink';
 import type { Snapshot } from '../../effects.ts';
-import { accountFlatValue, type FlatEntry, isAccountKey } from '../../state/flat-account.ts';
+import type { FlatEntry } from '../../state/flat-account.ts';
 import { checkBlockParts, provenParts } from './block-parts.ts';
 import { type BlockJudges, OlderBlocks, type OlderLimits, type Taken } from './older-blocks.ts';
 
@@ -208,7 +206,7 @@ export class SnapshotFetch {
   private checkState({ head, entries }: Extract<Stage, { kind: 'pages' }>): Taken {
     let root: Hash32;
     try {
-      if (!entries.every(isCanonical)) return fault('snapshot-entries');
+      // Takes what a commit writes and nothing else, so that the root says all of what will be stored.
       root = this.modules.rootOf(entries);
     } catch (error) {
       // Whatever a state refuses, it was the sender who put it there.
@@ -220,17 +218,6 @@ export class SnapshotFetch {
     this.stage = { kind: 'older', head, entries, older, left: this.options.validators.length };
     return TAKEN;
   }
-}
-
-/**
- * Whether an account's value is the one encoding of its balance and nonce. A state takes both and forgets the rest, so that its root says nothing of other bits,
- * which would be stored, handed on and audited.
- */
-function isCanonical({ key, value }: FlatEntry): boolean {
-  if (!isAccountKey(key)) return true;
-  const [leaf] = decodeFlatValue(value);
-  const { balance, nonce } = decodeBasicData(leaf!.value);
-  return equalBytes(value, accountFlatValue(balance, nonce));
 }
 
 function fault(reason: string): Taken {

@@ -1,5 +1,6 @@
 import { type Hash32, type Hasher, ShardlabError } from '@shardlab/crosslink';
 import { HashBatch } from './batch.ts';
+import { flatValueBytes, writeFlatValue } from './flat-leaves.ts';
 import { IntList } from './growth.ts';
 import { NodeHasher } from './node-hash.ts';
 import { NodeStore } from './nodes.ts';
@@ -162,6 +163,16 @@ export class Trie {
   /** Leaves of a stem as it is now: suffixes ascending, values in bytes of their own. Throws `invariant` on a dead reference. */
   leaves(ref: number): { suffix: number; value: Uint8Array }[] {
     return leavesOf(this.stems, ref);
+  }
+
+  /** Bytes that {@link writeFlat} writes. Throws `invariant` on a dead reference. */
+  flatBytes(ref: number): number {
+    return flatValueBytes(this.stems, ref);
+  }
+
+  /** Writes the flat value of a stem as it is now (crosslink's `encodeFlatValue`; nothing if it has no leaf) and returns where it ends. Throws `invariant` on a dead reference. */
+  writeFlat(ref: number, out: Uint8Array, at: number): number {
+    return writeFlatValue(this.stems, ref, out, at);
   }
 
   /** Takes out the stems that hold nothing, and hashes what has changed. */
