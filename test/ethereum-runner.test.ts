@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import type { FileOutcome } from './ethereum/outcome.ts';
+import { runAll } from './ethereum/pool.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const NO_LOGS = '0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347';
@@ -157,5 +159,25 @@ suite('test:ethereum', () => {
       assert.equal(child.code, 2);
       assert.match(child.err, /^test:ethereum: .+\n$/);
     }
+  });
+
+  test('a file that does not end fails by itself; the next one runs in another thread', async (t) => {
+    // JUMPDEST PUSH0 JUMP, with gas for a thousand years.
+    const loop = { nonce: '0x01', balance: '0x00', code: '0x5b5f56', storage: {} };
+    const gas = '0x7fffffffffffffff';
+    const good = transfer({ Cancun: [expected({})] });
+    const rich = { nonce: '0x00', balance: `0x${'ff'.repeat(16)}`, code: '0x', storage: {} };
+    const endless = {
+      ...good,
+      env: { ...(good.env as Json), currentGasLimit: gas },
+      pre: { [SENDER]: rich, [TO]: loop },
+      transaction: { ...(good.transaction as Json), gasLimit: [gas] },
+    };
+    const dir = directory(t, { 'endless.json': { one: endless }, 'good.json': { one: good } });
+    const jobs = ['endless.json', 'good.json'].map((name) => ({ path: join(dir, name), name }));
+    const outcomes: FileOutcome[] = [];
+    await runAll(jobs, { workers: 1, timeoutMs: 8_000, filter: undefined }, (_job, outcome) => outcomes.push(outcome));
+    assert.deepEqual(outcomes.map(({ passed }) => passed), [0, 1]);
+    assert.deepEqual(outcomes[0]?.failures, [{ name: 'endless.json', reason: 'not done after 8 s' }]);
   });
 });

@@ -155,12 +155,19 @@ function validate(world: WorldState, sender: AccountId, block: BlockEnvironment,
   return invalidExtras(tx, block, fork) ?? invalidSender(world, sender, tx, fork, charges.blobGas) ?? charges;
 }
 
+/** The accounts that a transaction and its block name. */
+interface Parties {
+  readonly sender: AccountId;
+  readonly coinbase: AccountId;
+  readonly to: AccountId | undefined;
+}
+
 /** Everything that is warm from the start (EIP-2929, 2930, 3651). The account that a creation makes is warmed by the EVM. */
-function warmUp(world: WorldState, sender: AccountId, block: BlockEnvironment, fork: EvmFork, tx: EvmTransaction): void {
+function warmUp(world: WorldState, parties: Parties, fork: EvmFork, tx: EvmTransaction): void {
   world.keepWarm(FORK_RULES[fork].precompileLast);
-  world.warmAccount(sender);
-  world.warmAccount(world.accountOf(block.coinbase));
-  if (tx.to !== undefined) world.warmAccount(world.accountOf(tx.to));
+  world.warmAccount(parties.sender);
+  world.warmAccount(parties.coinbase);
+  if (parties.to !== undefined) world.warmAccount(parties.to);
   if (tx.accessList.length === 0) return;
   const key = new Uint32Array(8);
   for (const entry of tx.accessList) {
@@ -182,14 +189,14 @@ interface Ran {
   readonly gasLeft: number | bigint;
 }
 
-function run(evm: Evm, world: WorldState, sender: AccountId, tx: EvmTransaction, intrinsic: number): Ran {
-  const { value, data, nonce, to } = tx;
+function run(evm: Evm, world: WorldState, { sender, to }: Parties, tx: EvmTransaction, intrinsic: number): Ran {
+  const { value, data, nonce } = tx;
   const huge = tx.gasLimit > Number.MAX_SAFE_INTEGER;
   const gas = huge ? GAS_WHOLE_MAX : Number(tx.gasLimit) - intrinsic;
   const above = huge ? { gasAbove: tx.gasLimit - BigInt(intrinsic + GAS_WHOLE_MAX) } : undefined;
   const exact = (left: number): number | bigint => (huge ? BigInt(left) + evm.gasLeftAbove : left);
   if (to !== undefined) {
-    const { halt, output, gasLeft } = evm.call({ caller: sender, to: world.accountOf(to), value, data, gas, ...above });
+    const { halt, output, gasLeft } = evm.call({ caller: sender, to, value, data, gas, ...above });
     return { halt, output, created: undefined, gasLeft: exact(gasLeft) };
   }
   const { halt, output, gasLeft, created } = evm.create({ caller: sender, value, initcode: data, gas, nonce, ...above });
@@ -222,14 +229,15 @@ export function applyTransaction(evm: Evm, world: WorldState, block: BlockEnviro
 
   world.subBalance(sender, tx.gasLimit * price + blobGas * block.blobBaseFee);
   world.setNonce(sender, tx.nonce + 1n);
-  warmUp(world, sender, block, fork, tx);
+  const parties = { sender, coinbase: world.accountOf(block.coinbase), to: tx.to === undefined ? undefined : world.accountOf(tx.to) };
+  warmUp(world, parties, fork, tx);
   if (tx.authorizations.length !== 0) applyAuthorizations(world, block.chainId, tx.authorizations);
   evm.begin(block, { origin: tx.sender, gasPrice: price, blobHashes: tx.blobHashes });
-  const { halt, output, created, gasLeft } = run(evm, world, sender, tx, intrinsic);
+  const { halt, output, created, gasLeft } = run(evm, world, parties, tx, intrinsic);
 
   const gasUsed = gasPaid(tx, gasLeft, world.refund, floor);
   world.addBalance(sender, (tx.gasLimit - BigInt(gasUsed)) * price);
-  if (feePolicy === 'ethereum') world.addBalance(world.accountOf(block.coinbase), BigInt(gasUsed) * (price - block.baseFeePerGas));
+  if (feePolicy === 'ethereum') world.addBalance(parties.coinbase, BigInt(gasUsed) * (price - block.baseFeePerGas));
   const [logs, credits] = [world.logs(), world.credits()];
   world.endTransaction();
   return { status: halt === undefined ? 1 : 0, gasUsed: Number(gasUsed), gasPrice: price, logs, credits, output, halt, created };
