@@ -22,7 +22,7 @@ import type { TestFile, TestKind } from './test-runner/select.ts';
 
 /** A run of everything with fewer files or tests than this has lost some. Raise both as the project grows. */
 const FILES_MIN = 145;
-const TESTS_MIN = 1_650;
+const TESTS_MIN = 1_600;
 /** Default bound of one test; a test that needs more says so itself. */
 const TEST_TIMEOUT_MS = 240_000;
 const FILE_TIMEOUT_MS = 600_000;
