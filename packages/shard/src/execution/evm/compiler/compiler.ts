@@ -8,8 +8,8 @@ import { TraceWalk } from './trace.ts';
 
 /** Traces of one code. */
 const TRACES_PER_CODE_MAX = 256;
-/** Characters of text that all traces together may have. */
-const TEXT_MAX = 16_000_000;
+/** Characters of text that all traces together may have: V8 keeps some ten bytes for each, and a router with its pairs and tokens has a few hundred thousand. */
+const TEXT_MAX = 4_000_000;
 /** Misses after which a trace that counts on small words is replaced by one that does not. */
 const MISSES_MAX = 50;
 /** In the column of misses: the segment is not to be compiled. */
