@@ -1,7 +1,8 @@
 /**
  * `npm run fuzz:evm -- [--programs N] [--seed S] [--workers N] [--json]`: runs random programs on Shardlab's EVM and on `@ethereumjs/evm`, and compares result, gas,
  * logs, refunds and state. Program i has seed S + i, and is the same on every machine: `--programs 1 --seed 17` runs program 17 again. What differs is made
- * smaller and printed; where the oracle is known to be wrong (test/fuzz/known-differences.ts), it is counted apart, with the reason. Last line: `N programs, N differ`. Exit code: 0 none differ, 1 some do, 2 for a wrong command line.
+ * smaller and printed; where the oracle is known to be wrong (test/fuzz/known-differences.ts), it is counted apart, with the reason.
+ * Last line: `N programs, N differ`. Exit code: 0 none differ, 1 some do or a thread died, 2 for a wrong command line.
  */
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
@@ -82,7 +83,7 @@ function runThreads(shares: readonly Share[], report: (what: Report) => void, wo
     workers.push(worker);
     worker.on('message', report);
     return new Promise<void>((resolve, reject) => {
-      worker.once('error', reject);
+      worker.on('error', reject);
       worker.once('exit', () => resolve());
     });
   });
@@ -110,7 +111,13 @@ async function main(): Promise<number> {
     process.stderr.write(`${clear}${done} of ${programs} programs, ${found.length} differ, ${Math.round((done / (shown - started)) * 1_000)}/s`);
   };
   const shares = Array.from({ length: Math.min(workers, programs) }, (_, index, stride = Math.min(workers, programs)) => ({ first: seed + index, end: seed + programs, stride }));
-  await runThreads(shares, report, threads);
+  try {
+    await runThreads(shares, report, threads);
+  } catch (error) {
+    process.stderr.write(`${clear}fuzz:evm: a thread died after ${done} programs: ${(error as Error).message}\n`);
+    for (const thread of threads) void thread.terminate();
+    return 1;
+  }
   process.stderr.write(clear);
   const seconds = (performance.now() - started) / 1_000;
   if (json) process.stdout.write(`${JSON.stringify({ programs: done, differ: found.length, excluded: excluded.length, seed, seconds: Number(seconds.toFixed(1)), findings: [...found, ...excluded] })}\n`);

@@ -69,7 +69,7 @@ export interface FuzzCase {
   };
 }
 
-/** Chain id of all cases. */
+/** Chain id of all cases: mainnet's, which is the oracle's. */
 export const CHAIN_ID = 1n;
 
 const PUSH0 = 0x5f;

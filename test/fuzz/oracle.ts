@@ -5,7 +5,7 @@ import type { EVM, EVMResult, Log } from '@ethereumjs/evm';
 import { SimpleStateManager } from '@ethereumjs/statemanager';
 import { Account, Address, bytesToHex, setLengthLeft } from '@ethereumjs/util';
 import type { EvmFork } from '../../packages/shard/src/execution/evm/types.ts';
-import { assemble, CHAIN_ID } from './case.ts';
+import { assemble } from './case.ts';
 import type { FuzzCase, FuzzTransaction } from './case.ts';
 import type { AccountOutcome, Outcome, TransactionOutcome } from './outcome.ts';
 
@@ -162,8 +162,7 @@ export async function runOracle(what: FuzzCase): Promise<Outcome> {
   const evm = await createEVM({ common, stateManager: state, blockchain });
   const transactions: TransactionOutcome[] = [];
   for (const transaction of what.transactions) transactions.push(await transact(evm, state, what, transaction));
+  // An EVM listens to its Common, which is shared here: left so, it would keep all of them.
+  common.events.removeAllListeners();
   return { transactions, accounts: state.outcome() };
 }
-
-/** The chain id that both EVMs see; the oracle's is mainnet's. */
-export const ORACLE_CHAIN_ID = CHAIN_ID;
