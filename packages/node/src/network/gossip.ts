@@ -3,6 +3,7 @@ import { TopicValidatorResult } from '@libp2p/interface';
 import { ShardlabError, type Verdict } from '@shardlab/crosslink';
 
 import type { Clock, Network, Sender } from '../ports.ts';
+import { type CommitteeLinks, isCommitteeTopic } from './committee-links.ts';
 import type { GossipGate } from './gossip-gate.ts';
 import type { GuardHooks } from './gossip-guard.ts';
 import { NO_LABELS, type NetworkLog, type NetworkMetrics } from './metrics.ts';
@@ -26,11 +27,15 @@ interface Waiting {
   readonly family: string;
   readonly sizeBytes: number;
   readonly sinceMs: number;
-  readonly message: GossipsubMessage;
+  readonly source: string;
+  /** gossipsub's id of it; undefined for a message of a committee's link, which nobody passes on. */
+  readonly gossipId: string | undefined;
 }
 
 interface Modules {
   readonly gate: GossipGate;
+  /** For topics of one committee. */
+  readonly links: Pick<CommitteeLinks, 'publish'>;
   readonly penalties: Penalties;
   readonly clock: Clock;
   readonly log: NetworkLog;
@@ -62,7 +67,7 @@ export class Gossip {
     this.running = true;
     const router = this.modules.gate.gossipsub;
     router.addEventListener('gossipsub:message', this.onMessage);
-    for (const topic of this.judges.keys()) router.subscribe(this.prefix + topic);
+    for (const topic of this.judges.keys()) if (!isCommitteeTopic(topic)) router.subscribe(this.prefix + topic);
     this.scheduleSweep();
   }
 
@@ -87,6 +92,10 @@ export class Gossip {
       this.count(family, 'stopped');
       return;
     }
+    if (isCommitteeTopic(topic)) {
+      this.count(family, this.modules.links.publish(topic, data) > 0 ? 'published' : 'unheard');
+      return;
+    }
     this.modules.gate.gossipsub.publish(this.prefix + topic, new Uint8Array(data)).then(
       ({ recipients }) => this.count(family, recipients.length > 0 ? 'published' : 'unheard'),
       (error: unknown) => {
@@ -101,7 +110,12 @@ export class Gossip {
     const isNew = !this.judges.has(topic);
     if (isNew && this.judges.size >= TOPICS_MAX) throw new ShardlabError('network/topics', `a node subscribes to at most ${TOPICS_MAX} topics`);
     this.judges.set(topic, judge);
-    if (isNew && this.running) this.modules.gate.gossipsub.subscribe(this.prefix + topic);
+    if (isNew && this.running && !isCommitteeTopic(topic)) this.modules.gate.gossipsub.subscribe(this.prefix + topic);
+  }
+
+  /** Whether this node has a judge for `topic`. */
+  subscribed(topic: string): boolean {
+    return this.judges.has(topic);
   }
 
   /** The guard's view of this node, for one peer. */
@@ -111,7 +125,7 @@ export class Gossip {
       gossipBytesMax: this.limits.gossipBytesMax,
       topicPrefix: this.prefix,
       topicLengthMax: this.prefix.length + TOPIC_LENGTH_MAX,
-      subscribed: (topic) => this.judges.has(topic.slice(this.prefix.length)),
+      subscribed: (topic) => this.subscribed(topic.slice(this.prefix.length)) && !isCommitteeTopic(topic.slice(this.prefix.length)),
       received: (sizeBytes) => metrics.count('shardlab_network_gossip_received_bytes', NO_LABELS, sizeBytes),
       violated: (reason) => {
         metrics.count('shardlab_network_gossip_frames_total', { reason });
@@ -121,28 +135,32 @@ export class Gossip {
   }
 
   private readonly onMessage = (event: CustomEvent<GossipsubMessage>): void => {
-    const message = event.detail;
-    const topic = message.msg.topic.slice(this.prefix.length);
+    const { msg, msgId, propagationSource } = event.detail;
+    // A copy: gossipsub keeps its own to pass on, and the judge may do with these as it likes.
+    this.received(msg.topic.slice(this.prefix.length), new Uint8Array(msg.data), propagationSource.toString(), msgId);
+  };
+
+  /** Has a message judged: of gossip, or of a committee's link, then without an id. `data` is the judge's. */
+  received(topic: string, data: Uint8Array, source: string, gossipId?: string): void {
     const judge = this.judges.get(topic);
-    if (judge === undefined) return;
-    const family = topicFamily(topic);
-    const { data } = message.msg;
-    if (this.waiting.size >= this.limits.gossipWaitingMax || this.waitingBytes + data.length > this.limits.gossipWaitingBytesMax) {
-      this.report(message, { kind: 'ignore', reason: 'overload' }, family);
+    if (judge === undefined || !this.running) return;
+    const sizeBytes = data.length;
+    const entry: Waiting = { family: topicFamily(topic), sizeBytes, sinceMs: this.modules.clock.nowMs(), source, gossipId };
+    if (this.waiting.size >= this.limits.gossipWaitingMax || this.waitingBytes + sizeBytes > this.limits.gossipWaitingBytesMax) {
+      this.report(entry, { kind: 'ignore', reason: 'overload' });
       return;
     }
     const id = this.nextId++;
-    this.waiting.set(id, { family, sizeBytes: data.length, sinceMs: this.modules.clock.nowMs(), message });
-    this.waitingBytes += data.length;
+    this.waiting.set(id, entry);
+    this.waitingBytes += sizeBytes;
     try {
-      // A copy: gossipsub keeps its own to pass on, and the judge may do with these as it likes.
-      judge(new Uint8Array(data), this.modules.sender(message.propagationSource.toString()), (verdict) => this.settle(id, verdict));
+      judge(data, this.modules.sender(source), (verdict) => this.settle(id, verdict));
     } catch (error) {
       // A judge that throws is our own fault, never the peer's.
       this.modules.log.warn({ event: 'network.judge_failed', topic, error: asError(error).message }, 'judging a gossip message failed');
       this.settle(id, { kind: 'ignore', reason: 'judge_failed' });
     }
-  };
+  }
 
   private settle(id: number, verdict: Verdict): void {
     const entry = this.waiting.get(id);
@@ -150,15 +168,14 @@ export class Gossip {
     if (entry === undefined) return;
     this.waiting.delete(id);
     this.waitingBytes -= entry.sizeBytes;
-    this.report(entry.message, verdict, entry.family);
+    this.report(entry, verdict);
   }
 
-  private report(message: GossipsubMessage, verdict: Verdict, family: string): void {
+  private report({ family, source, gossipId }: Waiting, verdict: Verdict): void {
     const { gate, metrics, penalties } = this.modules;
-    const source = message.propagationSource.toString();
     this.count(family, verdict.kind);
     if (verdict.kind !== 'accept') metrics.count('shardlab_network_gossip_verdicts_total', { family, reason: verdict.reason });
-    gate.gossipsub.reportMessageValidationResult(message.msgId, source, OUTCOMES[verdict.kind]);
+    if (gossipId !== undefined) gate.gossipsub.reportMessageValidationResult(gossipId, source, OUTCOMES[verdict.kind]);
     if (verdict.kind === 'reject') penalties.penalise(source, verdict.reason);
   }
 

@@ -4,6 +4,7 @@ import { multiaddr, type Multiaddr } from '@multiformats/multiaddr';
 
 import type { Done, Network, NodeName, Sender } from '../ports.ts';
 import { AddressBook, type Offered } from './address-book.ts';
+import { CommitteeLinks } from './committee-links.ts';
 import { Dialler, type DialTarget } from './dialler.ts';
 import { Gossip } from './gossip.ts';
 import { gossipConfig } from './gossip-config.ts';
@@ -33,6 +34,7 @@ export class Libp2pNetwork implements Network {
   private readonly dialler: Dialler;
   private readonly gate: GossipGate;
   private readonly gossip: Gossip;
+  private readonly links: CommitteeLinks;
   private readonly requests: Requests;
   private readonly sessions: Sessions;
   private readonly bootstrapKeys: readonly string[];
@@ -60,13 +62,18 @@ export class Libp2pNetwork implements Network {
     this.dialler = new Dialler(limits, seed, clock);
     const shared = { streams, book: this.book, penalties: this.penalties, clock, log, metrics };
     this.sessions = new Sessions(options.node, names, limits, shared, {
-      up: (session) => this.gate.open(session),
+      up: (session) => this.sessionUp(session),
       down: (session) => this.sessionDown(session),
       learned: (offered, firstHand) => this.learned(offered, firstHand),
     });
     const proven = (connection: Connection): Promise<Session | undefined> => this.sessions.proven(connection);
     this.gate = new GossipGate({ streams, proven, hooks: (peer) => this.gossip.hooks(peer) }, limits.dialTimeoutMs);
-    this.gossip = new Gossip(names.topicPrefix, limits, { ...shared, gate: this.gate, sender: (peer) => this.sender(peer) });
+    this.links = new CommitteeLinks(options.node.chain, names.committee, limits, {
+      ...{ streams, penalties: this.penalties, clock, log, metrics, proven },
+      subscribed: (topic) => this.gossip.subscribed(topic),
+      received: (topic, data, session) => this.gossip.received(topic, data, session.peer),
+    });
+    this.gossip = new Gossip(names.topicPrefix, limits, { ...shared, gate: this.gate, links: this.links, sender: (peer) => this.sender(peer) });
     this.requests = new Requests(names, limits, { ...shared, sessions: this.sessions });
     this.penalties.nameOf = (peer) => this.sessions.byPeer(peer)?.label;
     this.penalties.onBan = (peer) => this.sessions.disconnect(peer);
@@ -108,6 +115,7 @@ export class Libp2pNetwork implements Network {
     libp2p.addEventListener('connection:close', (event) => this.closed(event.detail));
     await this.sessions.start();
     await this.requests.start();
+    await this.links.start();
     try {
       await libp2p.start();
       this.state = 'running';
@@ -135,6 +143,7 @@ export class Libp2pNetwork implements Network {
     this.cancelCheck?.();
     this.dialler.stop();
     this.requests.stop();
+    this.links.stop();
     this.gossip.stop();
     this.sessions.stop();
     if (this.cancelPersist !== undefined) this.persist();
@@ -277,9 +286,15 @@ export class Libp2pNetwork implements Network {
     }
   }
 
+  private sessionUp(session: Session): void {
+    this.gate.open(session);
+    this.links.open(session);
+  }
+
   private sessionDown(session: Session): void {
     this.mute.delete(session);
     this.gate.close(session);
+    this.links.close(session);
     this.requests.disconnected(session.peer);
     this.dialler.lost(session.label);
     for (const key of this.bootstrapKeys) this.dialler.lost(key);

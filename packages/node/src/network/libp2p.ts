@@ -47,7 +47,7 @@ export async function buildLibp2p(options: Libp2pOptions): Promise<NetworkLibp2p
     connectionMonitor: {
       pingInterval: limits.pingMs,
       // A machine with more nodes than cores answers late; late is not dead.
-      pingTimeout: { minTimeout: limits.pingMs, maxTimeout: limits.pingMs * 3 },
+      pingTimeout: { minTimeout: limits.pingTimeoutMs, maxTimeout: limits.pingTimeoutMs * 3 },
     },
     connectionGater: {
       denyDialPeer: (peer) => options.banned(peer.toString()),

@@ -30,6 +30,8 @@ export interface ProtocolNames {
   readonly hello: string;
   /** One request and its answer. */
   readonly request: string;
+  /** Messages between the validators of one committee. */
+  readonly committee: string;
   /** Before every gossipsub topic. */
   readonly topicPrefix: string;
 }
@@ -37,7 +39,7 @@ export interface ProtocolNames {
 /** Builds the ids of the network that `genesisHash` names, from its first 8 bytes in hex. */
 export function protocolNames(genesisHash: Hash32): ProtocolNames {
   const base = `/shardlab/${toHex(genesisHash.subarray(0, 8)).slice(2)}`;
-  return { hello: `${base}/hello/1`, request: `${base}/req/1`, topicPrefix: `${base}/` };
+  return { hello: `${base}/hello/1`, request: `${base}/req/1`, committee: `${base}/committee/1`, topicPrefix: `${base}/` };
 }
 
 /** Checks a short topic name: 1 to {@link TOPIC_LENGTH_MAX} of a-z, 0-9, `-` and `/`, not {@link PEERS_TOPIC}. Throws `network/topic`. */

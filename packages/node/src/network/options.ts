@@ -18,6 +18,8 @@ export interface NetworkLimits {
   readonly verdictTimeoutMs: number;
   /** Gossip queued for one slow peer; more is not sent to it. */
   readonly gossipQueueBytesMax: number;
+  /** Messages queued for one slow node of the own committee; more is not sent to it. */
+  readonly linkQueueBytesMax: number;
   /** gossipsub's mesh maintenance. */
   readonly heartbeatMs: number;
   /** Body of a request. */
@@ -53,8 +55,13 @@ export interface NetworkLimits {
   readonly banMs: number;
   /** Time in which a score moves half way back to 0. */
   readonly scoreHalfLifeMs: number;
-  /** Ping of idle connections, which finds peers that died without a word. */
+  /**
+   * Ping of each connection, which finds peers that died without a word. Rare: a ping is a stream of its own, whose negotiation costs more than twenty votes, and a node
+   * that comes back is let in at once, whatever is left of its old connection.
+   */
   readonly pingMs: number;
+  /** The least time that a ping has; at most it is three times as long. */
+  readonly pingTimeoutMs: number;
 }
 
 /** What a testbed of 2 to 100 nodes on one machine or a few wants. */
@@ -65,6 +72,7 @@ export const DEFAULT_NETWORK_LIMITS: NetworkLimits = {
   gossipWaitingBytesMax: 64 << 20,
   verdictTimeoutMs: 5_000,
   gossipQueueBytesMax: 32 << 20,
+  linkQueueBytesMax: 16 << 20,
   heartbeatMs: 1_000,
   requestBytesMax: 4 << 20,
   answerBytesMax: 8 << 20,
@@ -83,7 +91,8 @@ export const DEFAULT_NETWORK_LIMITS: NetworkLimits = {
   banScore: -100,
   banMs: 60_000,
   scoreHalfLifeMs: 60_000,
-  pingMs: 10_000,
+  pingMs: 60_000,
+  pingTimeoutMs: 10_000,
 };
 
 /** Who this node is and whom it knows. */

@@ -13,10 +13,11 @@ import { createLibp2p, type Libp2p } from 'libp2p';
 
 import { frame, FrameReader } from '../../src/network/frame.ts';
 import { decodeWelcome, encodeHello, WELCOME_BYTES_MAX, type Welcome } from '../../src/network/hello.ts';
+import { linkFrame } from '../../src/network/link-frames.ts';
 import { protocolNames } from '../../src/network/names.ts';
 import { type PeerRecord, recordAddress, signPeerRecord } from '../../src/network/peer-record.ts';
 import type { NodeName } from '../../src/ports.ts';
-import { ask, BEACON_NODE, crypto, meshed, seedOf, shard, startNode, stopAll, type TestNode, until, validatorSecret } from './network-kit.ts';
+import { ask, BEACON_NODE, committeeShard, crypto, meshed, seedOf, shard, startNode, stopAll, type TestNode, until, validatorSecret } from './network-kit.ts';
 
 const names = protocolNames(seedOf('genesis'));
 const GOSSIP = '/meshsub/1.1.0';
@@ -251,6 +252,35 @@ test('gossip that is well-formed but not allowed is named', async () => {
     await until(`${reason} is counted`, () => count() === before + 1, pair, 5_000);
   }
   await assertAlive(pair);
+});
+
+test('on a committee\'s link: a stranger, garbage and foreign topics are named, and cost the sender', async () => {
+  const target = await startNode(committeeShard(60, 0), { limits: PATIENT });
+  target.network.serve((body, _from, reply) => reply(body));
+  target.network.subscribe('consensus/60', (_data, _from, verdict) => verdict(ACCEPT));
+  target.network.subscribe('votes', (_data, _from, verdict) => verdict(ACCEPT));
+  const honest = await startNode(committeeShard(60, 1), { bootstrap: target.network.addresses });
+  await until('connected', () => meshed([target, honest]), [target, honest]);
+  const data = new Uint8Array(8);
+  const cases: [string, ReturnType<typeof shard>, Uint8Array][] = [
+    ['committee', shard(1), linkFrame('consensus/60', data)],
+    ['unsubscribed', committeeShard(60, 2), linkFrame('consensus/61', data)],
+    ['unsubscribed', committeeShard(60, 2), linkFrame('votes', data)],
+    ['length', committeeShard(60, 2), Uint8Array.of(0xff, 0xff, 0xff, 0xff, 4)],
+    ['length', committeeShard(60, 2), linkFrame('consensus/60', new Uint8Array((1 << 20) + 1))],
+  ];
+  for (const [index, [reason, as, bytes]] of cases.entries()) {
+    const attacker = await startAttacker(`attacker ${index}`);
+    const connection = await dial(attacker, target);
+    assert.equal((await hello(connection, recordOf(attacker, as)))?.accepted, true);
+    const count = (): number => target.metrics.total('shardlab_network_gossip_frames_total', { reason });
+    const before = count();
+    // Not awaited: a stream that is reset before its protocol was agreed on may never tell.
+    void throwAt(connection, names.committee, [bytes]);
+    await until(`${reason} is counted`, () => count() === before + 1, [target, honest], 5_000);
+    assert.ok(target.network.score(attacker.peerId.toString()) < 0, reason);
+  }
+  await assertAlive([target, honest]);
 });
 
 test('answers that are oversized, unknown or cut short fail the request and no more', async () => {

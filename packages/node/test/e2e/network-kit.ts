@@ -112,9 +112,18 @@ export function validatorSecret(node: NodeName): Uint8Array {
   return seedOf(`validator ${nodeLabel(node)}`);
 }
 
-/** The tests' genesis: the beacon and 64 shards of one validator. */
+/** A validator of a shard; from {@link COMMITTEES_FROM} on they have four. */
+export function committeeShard(index: number, validator: number): NodeName {
+  return { chain: index as ShardId, validator };
+}
+
+/** The first shard of the tests' genesis with a committee of four. */
+const COMMITTEES_FROM = 60;
+
+/** The tests' genesis: the beacon and 64 shards of one validator, the last four of them of four. */
 export function validatorKey(node: NodeName): Uint8Array | undefined {
-  if (node.validator !== 0 || (node.chain !== BEACON && node.chain >= 64)) return undefined;
+  const isShard = node.chain !== BEACON;
+  if (node.validator >= (isShard && node.chain >= COMMITTEES_FROM ? 4 : 1) || (isShard && node.chain >= 64)) return undefined;
   const label = nodeLabel(node);
   const key = validatorKeys.get(label) ?? crypto.publicKey(validatorSecret(node));
   validatorKeys.set(label, key);

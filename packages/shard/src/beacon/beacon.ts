@@ -71,6 +71,8 @@ export interface BeaconStart {
   readonly crosslinks: ReadonlyMap<ShardId, CrosslinkTip>;
 }
 
+/** A committee's beacon block waits for so many block intervals of a shard: each costs every node of the network a certificate and a write. */
+const COMMITTEE_INTERVALS = 2;
 const REQUEST_TIMEOUT_MS = 3_000;
 
 /**
@@ -91,6 +93,8 @@ export class BeaconReplica implements Core {
   private readonly agreement: Agreement;
   /** Highest certified header seen, by shard. */
   private readonly seen = new Map<ShardId, number>();
+  /** Shards whose headers have come since they were to be asked last. */
+  private readonly heard = new Set<ShardId>();
   private tip: BeaconHead | undefined;
   /** Blocks on their way to the disk, in order. */
   private persisting: { readonly request: number; readonly block: BeaconBlock; readonly hash: Hash32 }[] = [];
@@ -181,7 +185,7 @@ export class BeaconReplica implements Core {
       case 'follow': {
         const { shards, parameters } = this.options.genesis;
         // Shards that have been silent may have made blocks whose announcements were lost.
-        for (let shard = 0; shard < shards; shard++) this.askHeaders(shard as ShardId);
+        for (let shard = 0 as ShardId; shard < shards; shard++) if (!this.heard.delete(shard)) this.askHeaders(shard);
         return this.context.push({ kind: 'set-timer', timer: 'follow', delayMs: 2 * parameters.heartbeatMs });
       }
       case 'view':
@@ -222,6 +226,7 @@ export class BeaconReplica implements Core {
     const verdict = this.headers.check(header, certificate, bytesKey(this.modules.crypto.sha256(encodeHeader(header))));
     if (verdict !== undefined) return verdict;
     this.seen.set(shard, Math.max(this.seen.get(shard) ?? 0, height));
+    this.heard.add(shard);
     if (height === next) return this.queue.add({ header, certificate });
     // Good, and of use to others; here it tells that some before it are missing.
     this.askHeaders(shard);
@@ -294,8 +299,10 @@ export class BeaconReplica implements Core {
   }
 
   private get delayMs(): number {
-    const { tip } = this;
-    return tip === undefined ? 0 : proposalDelayMs(this.options.genesis.parameters, tip.timestampMs, this.context.nowMs, this.queue.ready);
+    const { tip, size } = this;
+    const { blockIntervalMs, heartbeatMs } = this.options.genesis.parameters;
+    const schedule = { blockIntervalMs: blockIntervalMs * (size === 1 ? 1 : COMMITTEE_INTERVALS), heartbeatMs };
+    return tip === undefined ? 0 : proposalDelayMs(schedule, tip.timestampMs, this.context.nowMs, this.queue.ready);
   }
 
   /** See `Production.dueAtMs`. */

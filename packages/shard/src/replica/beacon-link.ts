@@ -22,17 +22,20 @@ export interface BeaconLinkModules {
 export class BeaconLink {
   private readonly pollMs: number;
   private readonly modules: BeaconLinkModules;
+  /** A block has come since the beacon was to be asked last. */
+  private heard = false;
 
-  /** `pollMs`: how often the beacon is asked in case that gossip was lost. */
+  /** `pollMs`: after how long without a block the beacon is asked, in case that gossip was lost. */
   constructor(pollMs: number, modules: BeaconLinkModules) {
     this.pollMs = pollMs;
     this.modules = modules;
   }
 
-  /** Asks the beacon for its next blocks, and keeps the timer `follow` going. */
+  /** Asks the beacon for its next blocks unless one has come lately (one that leaves a gap is asked about at once), and keeps the timer `follow` going. */
   follow(): void {
     const { epochs, step } = this.modules;
-    this.ask(BEACON);
+    if (!this.heard) this.ask(BEACON);
+    this.heard = false;
     step.push({ kind: 'set-timer', timer: 'follow', delayMs: epochs.latest === undefined ? FIRST_EPOCH_POLL_MS : this.pollMs });
   }
 
@@ -58,6 +61,7 @@ export class BeaconLink {
       if (outcome.verdict.kind === 'ignore' && outcome.verdict.reason === 'beacon-gap') this.ask(BEACON);
       return outcome.verdict;
     }
+    this.heard = true;
     // Nothing waits for this write: what rests on it is written after it.
     step.push({ kind: 'persist', request: requests.number(), record: { kind: 'beacon-block', block, hash: outcome.hash } });
     const epoch = epochs.latest?.assignment.epoch;

@@ -18,6 +18,7 @@ export interface ShimModules {
 /** What a stream of `protocol` carries. */
 function kindOf(protocol: string | undefined): StreamKind {
   if (protocol?.startsWith('/meshsub/') === true || protocol?.startsWith('/floodsub/') === true) return 'gossip';
+  if (protocol?.includes('/committee/') === true) return 'committee';
   return protocol?.includes('/hello/') === true ? 'hello' : 'request';
 }
 
@@ -28,7 +29,7 @@ function kindOf(protocol: string | undefined): StreamKind {
  *
  * - cut: gossip is lost (its frames' mesh control is held), requests, answers and hellos are held until the cut ends or their time is up;
  * - delay and bandwidth: what is sent arrives later, in order;
- * - loss: at message boundaries, since a stream cannot lose bytes: a gossip frame's messages vanish, a request or an answer breaks its stream.
+ * - loss: at message boundaries, since a stream cannot lose bytes: a gossip frame's messages vanish, and so do those that a committee's link writes at once; a request or an answer breaks its stream.
  */
 export class FaultShim {
   private readonly modules: ShimModules;

@@ -3,7 +3,7 @@ import { stripMessages } from './gossip-frame.ts';
 import type { Link } from './link.ts';
 
 /** What a stream carries, which decides what a lost message is. */
-export type StreamKind = 'gossip' | 'request' | 'hello';
+export type StreamKind = 'gossip' | 'committee' | 'request' | 'hello';
 
 /** What became of a message. */
 export type MessageOutcome = 'passed' | 'held' | 'lost';
@@ -36,7 +36,7 @@ const DONE = { done: true, value: undefined } as const;
  * What one stream writes, as it comes through its link: late, thinned out, or not at all. The order within a stream stays, as TCP keeps it. On a link
  * without faults each chunk passes as it is.
  *
- * Message boundaries: a gossip stream's chunks are one frame each; what is written on a request stream, and on a hello, is one message.
+ * Message boundaries: a gossip stream's chunks are one frame each, a committee's link writes whole messages; what is written on a request stream, and on a hello, is one message.
  */
 export class ShapedSource implements AsyncIterableIterator<Chunk> {
   private readonly source: AsyncIterator<Chunk> | Iterator<Chunk>;
@@ -132,6 +132,7 @@ export class ShapedSource implements AsyncIterableIterator<Chunk> {
     const { link } = this.modules;
     if (!link.faulted) this.hold(chunk, 0);
     else if (this.kind === 'gossip') this.takeGossip(chunk);
+    else if (this.kind === 'committee') this.takeMessages(chunk);
     else if (this.judged) this.delay(chunk);
     else this.takeExchange(chunk);
     this.judged = true;
@@ -147,6 +148,14 @@ export class ShapedSource implements AsyncIterableIterator<Chunk> {
     const { messages, rest } = stripMessages(chunk.subarray());
     if (messages > 0) this.modules.count('gossip', 'lost');
     if (rest !== undefined) this.delay(rest);
+  }
+
+  /** A committee's link writes whole messages. */
+  private takeMessages(chunk: Chunk): void {
+    const { link } = this.modules;
+    const lost = link.cut || link.loses();
+    this.modules.count('committee', lost ? 'lost' : 'passed');
+    if (!lost) this.delay(chunk);
   }
 
   /** The first chunk of a request, an answer or a hello stands for all of it. */
