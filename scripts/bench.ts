@@ -26,6 +26,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   execute: { module: '../packages/shard/test/perf/execute.ts', exportName: 'benchExecute', args: async () => [await createCrypto()] },
   storage: { module: '../packages/shard/test/perf/storage.ts', exportName: 'benchStorage', args: async () => [await createCrypto()] },
   evm: { module: '../test/perf/evm.ts', exportName: 'benchEvm', args: async () => [await createEvmCrypto()] },
+  parallel: { module: '../test/perf/parallel.ts', exportName: 'benchParallel', args: async () => [await createEvmCrypto()] },
   network: { module: '../test/perf/network.ts', exportName: 'benchNetwork' },
   committees: { module: '../test/perf/network.ts', exportName: 'benchCommittees' },
   'view-change': { module: '../test/perf/view-change.ts', exportName: 'benchViewChange' },

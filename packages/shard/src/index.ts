@@ -89,3 +89,23 @@ export {
   type TransactionType,
 } from './transaction/types.ts';
 export { type EvmCrypto, type EvmFork, type Precompile, type Precompiles } from './execution/evm/types.ts';
+export { type EvmFeePolicy, type EvmTransaction, type TransactionOutcome } from './execution/evm/transaction.ts';
+export { type BlockEnvironment, type SourceAccount, type StateSource } from './execution/evm/types.ts';
+export { type WorldChanges } from './execution/evm/world-state.ts';
+export { type BlockResult, MergedResult } from './execution/parallel/block-result.ts';
+export { ConflictGraph } from './execution/parallel/conflict-graph.ts';
+export { SerialExecutor } from './execution/parallel/execute-serial.ts';
+export {
+  DEFAULT_PARALLEL,
+  ParallelBlock,
+  type ParallelCounts,
+  type ParallelOptions,
+  type ParallelStep,
+  type RunOrder,
+  type SerialReason,
+} from './execution/parallel/parallel-block.ts';
+export { AccessPredictor, type Footprint, isProvisional } from './execution/parallel/predictor.ts';
+export { type ExecutionRules, RunExecutor } from './execution/parallel/run-executor.ts';
+export { type RunResult, transferables } from './execution/parallel/run-result.ts';
+export { SharedSource, SharedState, sharedStateBytes, type SharedStateSize } from './execution/parallel/shared-state.ts';
+export { packBlock, packTransaction, packTransactions, unpackBlock, unpackTransactions } from './execution/parallel/transaction-codec.ts';
