@@ -108,4 +108,7 @@ export { AccessPredictor, type Footprint, isProvisional } from './execution/para
 export { type ExecutionRules, RunExecutor } from './execution/parallel/run-executor.ts';
 export { type RunResult, transferables } from './execution/parallel/run-result.ts';
 export { SharedSource, SharedState, sharedStateBytes, type SharedStateSize } from './execution/parallel/shared-state.ts';
+export { packSpeculated, unpackSpeculated } from './execution/parallel/speculation-codec.ts';
+export { type HomeRead, type SpeculatedTransaction, type Speculation, type SpeculativeReads, validates } from './execution/parallel/speculation.ts';
+export { SpeculativeExecutor } from './execution/parallel/speculative-executor.ts';
 export { packBlock, packTransaction, packTransactions, unpackBlock, unpackTransactions } from './execution/parallel/transaction-codec.ts';

@@ -3,13 +3,32 @@ import type { SourceAccount, StateSource } from '@shardlab/shard';
 
 import type { Question } from './messages.ts';
 
-/** Flag (an int32), length (an int32), and the answer: a code is the longest. */
+/** Flag (an int32), length (an int32), and the question or the answer: a code is the longest. */
 const HEADER_BYTES = 8;
 const CODE_BYTES_MAX = 1 << 16;
 const BOX_BYTES = HEADER_BYTES + CODE_BYTES_MAX + 64;
-const WAITING = 0;
-const ANSWERED = 1;
-const FAILED = 2;
+/** What the flag says. The thread sets IDLE and ASKED, the main thread the others; the bytes belong to the main thread from ASKED on, and to the thread from then on. */
+const IDLE = 0;
+const ASKED = 1;
+const ANSWERED = 2;
+const FAILED = 3;
+/** Kinds of questions, as the first byte. */
+const KINDS = ['account', 'home', 'has-storage', 'storage', 'code'] as const;
+const NO_BYTES = new Uint8Array(0);
+
+function encodeQuestion(question: Question): Uint8Array {
+  const writer = new Writer();
+  writer.u8(KINDS.indexOf(question.what));
+  if (question.what === 'code') return writer.fixed(question.codeHash, 32).finish();
+  return writer.fixed(question.address, 20).fixed(question.what === 'storage' ? question.key : NO_BYTES, question.what === 'storage' ? 32 : 0).finish();
+}
+
+function decodeQuestion(reader: Reader): Question {
+  const what = KINDS[reader.u8()]!;
+  if (what === 'code') return { what, codeHash: reader.hash() };
+  const address = reader.address();
+  return what === 'storage' ? { what, address, key: reader.fixed(32) } : { what, address };
+}
 
 function encodeAnswer(question: Question, source: StateSource): Uint8Array {
   const writer = new Writer();
@@ -40,7 +59,7 @@ function encodeAnswer(question: Question, source: StateSource): Uint8Array {
 
 /**
  * How a thread asks the main thread about state that is not shared, in the middle of a run: it stands still until the answer is in this box: a round trip
- * between threads for each question, which is why there is a `SharedState`.
+ * between threads for each question, which is why there is a `SharedState`. The question is in the box too, so that the main thread finds it in the middle of work of its own.
  */
 export class AnswerBox {
   readonly buffer: SharedArrayBuffer;
@@ -53,14 +72,13 @@ export class AnswerBox {
     this.bytes = new Uint8Array(buffer, HEADER_BYTES);
   }
 
-  /** Main thread: answers from `source`; undefined, or a source that throws, lets the thread fail. */
-  answer(question: Question, source: StateSource | undefined): void {
+  /** Main thread: answers from `source` if there is a question; without a source, or if it throws, the thread fails. Throws what the source throws. */
+  answer(source: StateSource | undefined): void {
+    if (Atomics.load(this.flags, 0) !== ASKED) return;
     let flag = FAILED;
     try {
       if (source !== undefined) {
-        const answer = encodeAnswer(question, source);
-        this.bytes.set(answer);
-        this.flags[1] = answer.length;
+        this.put(encodeAnswer(decodeQuestion(this.take()), source));
         flag = ANSWERED;
       }
     } finally {
@@ -69,11 +87,23 @@ export class AnswerBox {
     }
   }
 
-  /** Thread: waits for the answer to what was just asked. Throws `execution/state` if there is none. */
-  await(): Reader {
-    Atomics.wait(this.flags, 0, WAITING);
-    const flag = Atomics.exchange(this.flags, 0, WAITING);
+  /** Thread: asks, calls `wake`, and waits for the answer. Throws `execution/state` if there is none. */
+  ask(question: Question, wake: () => void): Reader {
+    this.put(encodeQuestion(question));
+    Atomics.store(this.flags, 0, ASKED);
+    wake();
+    while (Atomics.load(this.flags, 0) === ASKED) Atomics.wait(this.flags, 0, ASKED);
+    const flag = Atomics.exchange(this.flags, 0, IDLE);
     if (flag === FAILED) throw new ShardlabError('execution/state', 'the state could not be read');
+    return this.take();
+  }
+
+  private put(bytes: Uint8Array): void {
+    this.bytes.set(bytes);
+    this.flags[1] = bytes.length;
+  }
+
+  private take(): Reader {
     return new Reader(this.bytes.slice(0, this.flags[1]));
   }
 }
@@ -81,11 +111,12 @@ export class AnswerBox {
 /** The state as a thread sees it through questions. */
 export class AskingSource implements StateSource {
   private readonly box: AnswerBox;
-  private readonly post: (question: Question) => void;
+  private readonly wake: () => void;
 
-  constructor(box: AnswerBox, post: (question: Question) => void) {
+  /** `wake` tells the main thread to look into the box. */
+  constructor(box: AnswerBox, wake: () => void) {
     this.box = box;
-    this.post = post;
+    this.wake = wake;
   }
 
   account(address: Address): SourceAccount | undefined {
@@ -110,7 +141,6 @@ export class AskingSource implements StateSource {
   }
 
   private ask(question: Question): Reader {
-    this.post(question);
-    return this.box.await();
+    return this.box.ask(question, this.wake);
   }
 }

@@ -1,16 +1,16 @@
 import { randomBytes } from 'node:crypto';
+import { threadCpuUsage } from 'node:process';
 
 import { type Address, type Hash32, invariant, ShardlabError } from '@shardlab/crosslink';
 import {
   AccessPredictor,
-  type BlockEnvironment,
+  type AdmissionPolicy,
   type BlockResult,
   ConflictGraph,
   DEFAULT_PARALLEL,
   type EvmCrypto,
   type EvmTransaction,
   type ExecutionRules,
-  type Footprint,
   isProvisional,
   MergedResult,
   packBlock,
@@ -20,32 +20,32 @@ import {
   type ParallelCounts,
   type ParallelOptions,
   type ParallelStep,
+  RunExecutor,
   type RunOrder,
-  type RunResult,
   SerialExecutor,
   type SerialReason,
+  SharedSource,
   SharedState,
   sharedStateBytes,
   type SharedStateSize,
+  type Speculation,
   type StateSource,
   type WorldChanges,
 } from '@shardlab/shard';
 
 import { resolveLibraries } from '../crypto/create-crypto.ts';
 import type { Done } from '../ports.ts';
+import type { SenderRecovery } from '../recovery/sender-recovery.ts';
+import { ThreadRecovery } from '../recovery/thread-recovery.ts';
+import type { ExecutionRequest, PreparedTransaction } from './execution-request.ts';
+import { FoundTransactions } from './found-transactions.ts';
+import type { ThreadAnswer, ThreadRequest } from './messages.ts';
 import { ThreadSet } from './thread-set.ts';
 
 /** Blocks that may wait. */
 const QUEUE_MAX = 4;
 /** 27 MB and 71 MB, of which only what is used is ever touched: 196 thousand accounts, 786 thousand slots. */
 const DEFAULT_SIZE: SharedStateSize = { accountsLog2: 18, slotsLog2: 20 };
-
-/** A block's transactions, and the state that they are executed over: it must not change until the result is there. */
-export interface ExecutionRequest {
-  readonly block: BlockEnvironment;
-  readonly transactions: readonly EvmTransaction[];
-  readonly source: StateSource;
-}
 
 /** How a block was executed: on threads, or on the main thread and why. */
 export type ExecutionPath =
@@ -60,13 +60,17 @@ export interface Execution {
 
 /** How an {@link ExecutionPool} works. */
 export interface ExecutionPoolOptions extends ExecutionRules {
-  /** Threads; 0: blocks are executed serially, on the main thread. */
+  /** Threads; 0: blocks are executed serially, on the main thread. With two or more the main thread is one of those that execute a block. */
   readonly workers: number;
   /** See `createCrypto`. */
   readonly libraries?: 'native' | 'portable';
   /** What threads share of the state. */
   readonly size?: SharedStateSize;
   readonly parallel?: Partial<Omit<ParallelOptions, 'workers'>>;
+  /** What {@link ExecutionPool.recovery} judges transactions by; without it there is no recovery here. */
+  readonly admission?: AdmissionPolicy;
+  /** How transactions are signed: see `createCrypto`. */
+  readonly transactions?: 'secp256k1' | 'keyed-hash';
 }
 
 /** What {@link ExecutionPool} is built on. */
@@ -76,15 +80,8 @@ export interface ExecutionPoolModules {
   readonly onWorkerLost?: (reason: string) => void;
 }
 
-/** What is made of a transaction before its block. */
-interface Prepared {
-  readonly packed: Uint8Array;
-  readonly footprint: Footprint | undefined;
-}
-
-interface Job extends ExecutionRequest {
-  readonly done: Done<Execution>;
-}
+/** A block to be executed, or one about which threads are to find out what they can. */
+type Job = ExecutionRequest & ({ readonly kind: 'execute'; readonly done: Done<Execution> } | { readonly kind: 'speculate'; readonly done: Done<Speculation> });
 
 interface OpenJob {
   readonly job: Job;
@@ -109,17 +106,18 @@ export class ExecutionPool {
   private readonly threads: ThreadSet | undefined;
   private readonly waiting: Job[] = [];
   private open: OpenJob | undefined;
-  /** The runs that are on their way, by the number under which threads know them: an answer to anything else is dropped. */
-  private readonly sent = new Map<number, number>();
-  private nextRun = 0;
-  /** As long as their transactions live. */
-  private readonly prepared = new WeakMap<EvmTransaction, Prepared>();
+  private readonly mainShare: boolean;
+  private readonly recovers: boolean;
+  private own: RunExecutor | undefined;
+  private ownUs = 0;
   private phase: 'new' | 'running' | 'stopped' = 'new';
 
   constructor(options: ExecutionPoolOptions, modules: ExecutionPoolModules) {
-    const { workers, fork, feePolicy, size = DEFAULT_SIZE, parallel } = options;
+    const { workers, fork, feePolicy, size = DEFAULT_SIZE, parallel, admission, transactions = 'secp256k1' } = options;
     invariant(Number.isInteger(workers) && workers >= 0, 'an execution pool has 0 workers or more');
     this.options = { ...DEFAULT_PARALLEL, ...parallel, workers };
+    this.mainShare = workers > 1;
+    this.recovers = admission !== undefined;
     this.rules = { fork, feePolicy };
     this.crypto = modules.crypto;
     this.emptyHash = modules.crypto.keccak256(new Uint8Array(0));
@@ -127,14 +125,12 @@ export class ExecutionPool {
     if (workers === 0) return;
     const state = new SharedArrayBuffer(sharedStateBytes(size));
     this.shared = new SharedState({ ...size, seed: this.seed }, state);
-    const setup = { rules: this.rules, seed: this.seed, size, state, libraries: resolveLibraries(options) };
+    const setup = { rules: this.rules, seed: this.seed, size, state, libraries: resolveLibraries(options), transactions, admission };
     this.threads = new ThreadSet(
       { workers, setup },
       {
-        onResult: (id, result) => this.onResult(id, result),
         source: () => this.open?.job.source,
         onLost: (reason) => modules.onWorkerLost?.(reason),
-        onHopeless: () => this.giveUpThreads(),
       },
     );
   }
@@ -149,14 +145,23 @@ export class ExecutionPool {
     return this.threads?.cpuUs ?? [];
   }
 
-  /** Packs transactions that wait for their block and predicts what they touch, so that it need not be done then. The same objects must come in {@link execute}. */
-  prepare(transactions: readonly EvmTransaction[]): void {
-    if (this.threads === undefined) return;
-    for (const tx of transactions) {
-      const footprint = this.predictor.footprint(tx);
-      // One to learn from may be known by the time of its block.
-      this.prepared.set(tx, { packed: packTransaction(tx), footprint: isProvisional(footprint) ? undefined : footprint });
-    }
+  /** Processor time that the main thread has spent in runs of its own, in microseconds. */
+  get ownCpuUs(): number {
+    return this.ownUs;
+  }
+
+  /** Recovers senders on the same threads, behind what belongs to blocks; undefined without workers or an admission policy. Starts and stops apart. */
+  recovery(): SenderRecovery | undefined {
+    const { threads } = this;
+    return threads === undefined || !this.recovers ? undefined : new ThreadRecovery({ workers: this.options.workers }, { threads });
+  }
+
+  /** Packs a transaction that waits for its block and predicts what it touches, so that it need not be done then; undefined without workers. */
+  prepare(tx: EvmTransaction): PreparedTransaction | undefined {
+    if (this.threads === undefined) return undefined;
+    const footprint = this.predictor.footprint(tx);
+    // One to learn from may be known by the time of its block.
+    return { packed: packTransaction(tx), footprint: isProvisional(footprint) ? undefined : footprint };
   }
 
   /** Executes a block; blocks come back in the order in which they were given. Refused: `execution/stopped`, `execution/busy`; what the state throws comes back too. */
@@ -166,7 +171,24 @@ export class ExecutionPool {
       queueMicrotask(() => done({ ok: false, error: refusal }));
       return;
     }
-    this.waiting.push({ ...request, done });
+    this.push({ ...request, kind: 'execute', done });
+  }
+
+  /**
+   * Lets threads execute a block's transactions beforehand, for one who executes the block itself: see {@link Speculation}. The main thread stays free. Nothing is known of
+   * blocks that are not worth it, or when threads are lost. The state must not change until the answer is there, and threads' share of it must follow it. Refused as {@link execute}.
+   */
+  speculate(request: ExecutionRequest, done: Done<Speculation>): void {
+    const refusal = this.refusal();
+    if (refusal !== undefined) {
+      queueMicrotask(() => done({ ok: false, error: refusal }));
+      return;
+    }
+    this.push({ ...request, kind: 'speculate', done });
+  }
+
+  private push(job: Job): void {
+    this.waiting.push(job);
     if (this.open === undefined && this.waiting.length === 1) queueMicrotask(() => this.next());
   }
 
@@ -208,14 +230,52 @@ export class ExecutionPool {
     const job = this.waiting.shift();
     if (job === undefined) return;
     const { predictor, graph } = this;
-    const parallel = new ParallelBlock(this.options, { predictor, graph, footprint: (tx) => this.prepared.get(tx)?.footprint }, job.transactions);
+    const parallel = new ParallelBlock(this.options, { predictor, graph, footprint: (index) => job.prepared?.[index]?.footprint }, job.transactions);
     this.open = { job, parallel, packedBlock: new Uint8Array(0) };
+    if (job.kind === 'speculate') {
+      this.beginSpeculation(this.open, job.done);
+      return;
+    }
     if (this.threads === undefined || this.threads.hopeless) {
       this.finishSerial(this.threads === undefined ? 'no-workers' : 'workers-lost');
       return;
     }
     this.open = { job, parallel, packedBlock: packBlock(job.block) };
     this.advance(() => parallel.start());
+  }
+
+  private beginSpeculation(open: OpenJob, done: Done<Speculation>): void {
+    const { job, parallel } = open;
+    const { threads } = this;
+    const found = new FoundTransactions();
+    const finish = (): void => {
+      if (this.open !== open) return;
+      this.close();
+      done({ ok: true, value: found });
+      queueMicrotask(() => this.next());
+    };
+    try {
+      const step = threads === undefined || threads.hopeless ? undefined : parallel.start();
+      if (threads === undefined || step?.kind !== 'run') {
+        finish();
+        return;
+      }
+      const block = packBlock(job.block);
+      this.shareAccounts(job);
+      let missing = step.orders.length;
+      for (const { indices, learn } of step.orders) {
+        const request = (): ThreadRequest => ({ kind: 'speculate', block, transactions: this.pack(job, indices) });
+        const take = (answer?: ThreadAnswer): void => {
+          if (this.open !== open) return;
+          if (answer?.kind === 'speculate') found.take(indices, answer.packed);
+          for (const position of learn) found.teach(this.predictor, job.transactions, indices[position]!);
+          if (--missing === 0) finish();
+        };
+        threads.run({ request, done: take, failed: () => take(), owner: open }, true);
+      }
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   /** Takes the next step of the block that is open. What throws is a fault of the state or ours: the block's owner hears of it. */
@@ -232,19 +292,47 @@ export class ExecutionPool {
     }
   }
 
-  private dispatch({ job, packedBlock }: OpenJob, orders: readonly RunOrder[]): void {
+  private dispatch(open: OpenJob, orders: readonly RunOrder[]): void {
+    const { job, packedBlock } = open;
     this.shareAccounts(job);
-    for (const { id, indices, learn } of orders) {
-      const transactions = packTransactions(job.transactions, indices, (tx) => this.prepared.get(tx)?.packed ?? packTransaction(tx));
-      this.sent.set(this.nextRun, id);
-      this.threads!.run({ id: this.nextRun++, learn, block: packedBlock, transactions });
+    // With threads at work already, this one does a part too: on a machine of few cores it is one of them.
+    const own = this.mainShare && orders.length > 1 ? orders.at(-1) : undefined;
+    for (const order of orders) {
+      if (order === own) continue;
+      this.threads!.run(
+        {
+          request: () => ({ kind: 'run', learn: order.learn, block: packedBlock, transactions: this.pack(job, order.indices) }),
+          done: (answer) => this.onAnswer(open, order.id, answer),
+          failed: () => this.giveUp(open),
+          owner: open,
+        },
+        true,
+      );
     }
+    if (own !== undefined) this.runHere(open, own);
   }
 
-  private onResult(run: number, result: RunResult): void {
-    const id = this.sent.get(run);
-    if (id === undefined || !this.sent.delete(run)) return;
-    this.advance((open) => open.parallel.completed(id, result));
+  private runHere(open: OpenJob, { id, indices, learn }: RunOrder): void {
+    const start = threadCpuUsage();
+    const { job } = open;
+    const { threads } = this;
+    const source = new SharedSource({ emptyHash: this.emptyHash }, { shared: this.shared!, fallback: job.source });
+    this.own ??= new RunExecutor({ ...this.rules, seed: this.seed }, { crypto: this.crypto, source });
+    const transactions = Array.from(indices, (index) => job.transactions[index]!);
+    const result = this.own.executeHere(source, job.block, transactions, learn, () => threads!.answerAll());
+    const { user, system } = threadCpuUsage(start);
+    this.ownUs += user + system;
+    if (this.open === open) this.advance(() => open.parallel.completed(id, result));
+  }
+
+  private pack({ transactions, prepared }: ExecutionRequest, indices: Uint32Array): Uint8Array<ArrayBuffer> {
+    return packTransactions(transactions, indices, (index) => prepared?.[index]?.packed);
+  }
+
+  /** What comes too late, for a block that has come to its end otherwise, is dropped. */
+  private onAnswer(open: OpenJob, id: number, answer: ThreadAnswer): void {
+    if (this.open !== open || answer.kind !== 'run') return;
+    this.advance(() => open.parallel.completed(id, answer.result));
   }
 
   /** Senders and recipients are known beforehand: better shared now than asked for one by one. No run is on its way. */
@@ -271,20 +359,20 @@ export class ExecutionPool {
     }
   }
 
-  private giveUpThreads(): void {
-    if (this.open !== undefined) this.finishSerial('workers-lost');
+  private giveUp(open: OpenJob): void {
+    if (this.open === open) this.finishSerial('workers-lost');
   }
 
   private finish(value: Execution): void {
-    const { done } = this.open!.job;
+    const { job } = this.open!;
     this.close();
-    done({ ok: true, value });
+    if (job.kind === 'execute') job.done({ ok: true, value });
     queueMicrotask(() => this.next());
   }
 
   private close(): void {
+    this.threads?.clear(this.open);
     this.open = undefined;
-    this.sent.clear();
   }
 
   private fail(error: unknown): void {

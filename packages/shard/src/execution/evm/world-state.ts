@@ -1,6 +1,6 @@
 import type { Address, Hash32, Hasher, Wei } from '@shardlab/crosslink';
 import type { Code, CodeCache } from './code.ts';
-import type { AccountId, EvmLog, SlotId, StateSource, Words } from './types.ts';
+import type { AccountId, EvmLog, SlotId, SourceAccount, StateSource, Words } from './types.ts';
 import { fromBigint } from './words/basic.ts';
 import type { EvmWorld } from './world.ts';
 import { type AccountChange, type AccountRead, Accounts } from './world/accounts.ts';
@@ -81,6 +81,11 @@ export class WorldState implements EvmWorld {
   /** The address; shared, never written to. */
   address(account: AccountId): Address {
     return this.addresses.address(account);
+  }
+
+  /** What the source said of the account; undefined: it has none, or was not asked yet. */
+  sourceOf(account: AccountId): SourceAccount | undefined {
+    return this.accounts.sourceOf(account);
   }
 
   addressInto(account: AccountId, words: Words, at: number): void {

@@ -1,11 +1,10 @@
-import { type Address, bytesKey, type Hash32, Reader } from '@shardlab/crosslink';
+import { type Address, bytesKey, type Hash32 } from '@shardlab/crosslink';
 import type { TransactionOutcome } from '../evm/transaction.ts';
 import type { StateSource } from '../evm/types.ts';
 import type { WorldChanges } from '../evm/world-state.ts';
 import type { AccountChange } from '../evm/world/accounts.ts';
 import type { SlotValue } from '../evm/world/slots.ts';
-import { readOutcome } from './outcome-codec.ts';
-import { forEachAccount, forEachSlot, type RunResult } from './run-result.ts';
+import { forEachAccount, forEachSlot, outcomeIn, type RunResult } from './run-result.ts';
 
 /** What the transactions of a block did, in their order. The same, byte for byte, however many threads it took. */
 export interface BlockResult {
@@ -54,8 +53,7 @@ export class MergedResult implements BlockResult {
   }
 
   outcome(index: number): TransactionOutcome {
-    const { outcomes, outcomeStarts } = this.runs[this.runOf[index]!]!.result;
-    return readOutcome(new Reader(outcomes.subarray(outcomeStarts[this.positionOf[index]!]!)));
+    return outcomeIn(this.runs[this.runOf[index]!]!.result, this.positionOf[index]!);
   }
 
   changes(): WorldChanges {

@@ -17,6 +17,8 @@ export class ConflictGraph {
   private added: Int32Array = new Int32Array(ROWS_START * 2);
   private count = 0;
   private contended = false;
+  /** Whether a place became ordered only after several owners had shared it: those are not joined yet. */
+  private late = false;
   private parents: Int32Array = new Int32Array(0);
 
   /** Forgets all, and goes on with owners 0 to `owners` - 1, who will touch `placesMax` places at most. */
@@ -29,6 +31,7 @@ export class ConflictGraph {
     this.placesLeft = placesMax;
     this.count = 0;
     this.contended = false;
+    this.late = false;
     if (this.parents.length < owners) this.parents = new Int32Array(owners);
     for (let i = 0; i < owners; i++) this.parents[i] = i;
   }
@@ -49,21 +52,26 @@ export class ConflictGraph {
       invariant(--this.placesLeft >= 0, 'no more places than were said');
       return;
     }
-    let all = table[row + 3]! | bits;
+    const before = table[row + 3]!;
+    let all = before | bits;
     if (table[row + 2] !== owner + 1) all |= SHARED;
     table[row + 3] = all;
-    if ((all & SHARED) !== 0 && isOrdered(all)) this.contended = true;
+    if ((all & SHARED) === 0 || !isOrdered(all)) return;
+    this.contended = true;
+    if ((before & SHARED) !== 0 && !isOrdered(before)) this.late = true;
+    else this.join(owner, table[row + 2]! - 1);
   }
 
   /** Makes the components; false: each owner is one for itself. */
   solve(): boolean {
-    if (!this.contended) return false;
+    if (!this.late) return this.contended;
     const { table, added } = this;
     for (let at = 0; at < 2 * this.count; at += 2) {
       const row = added[at]!;
       const all = table[row + 3]!;
       if ((all & SHARED) !== 0 && isOrdered(all)) this.join(added[at + 1]!, table[row + 2]! - 1);
     }
+    this.late = false;
     return true;
   }
 

@@ -1,4 +1,4 @@
-import { type Address, Reader, type Writer } from '@shardlab/crosslink';
+import type { Address, Reader, Writer } from '@shardlab/crosslink';
 import type { EvmLog, Halt } from '../evm/types.ts';
 import type { InvalidTransaction, TransactionOutcome } from '../evm/transaction.ts';
 
@@ -23,6 +23,9 @@ const INVALIDS = Object.keys({
   'blob-count': 0, 'blob-hash-version': 0, 'blob-fee-cap': 0, 'authorizations-creation': 0, 'authorizations-empty': 0,
 } satisfies Record<InvalidTransaction, 0>) as InvalidTransaction[];
 const NO_HALT = HALTS.length;
+/** How a gas price is written: most fit a number. */
+const SMALL = 0;
+const LARGE = 1;
 
 function writeLog(writer: Writer, { address, topics, data }: EvmLog): void {
   writer.fixed(address, 20).u8(topics.length);
@@ -45,7 +48,11 @@ export function writeOutcome(writer: Writer, outcome: TransactionOutcome): void 
   }
   const { status, gasUsed, gasPrice, logs, credits, output, halt, created } = outcome;
   writer.u8(created === undefined ? APPLIED : CREATED).u8(status).u8(halt === undefined ? NO_HALT : HALTS.indexOf(halt));
-  writer.u64(gasUsed).u256(gasPrice).bytes(output, BYTES_MAX);
+  writer.u64(gasUsed);
+  const price = Number(gasPrice);
+  if (price <= Number.MAX_SAFE_INTEGER) writer.u8(SMALL).u64(price);
+  else writer.u8(LARGE).u256(gasPrice);
+  writer.bytes(output, BYTES_MAX);
   if (created !== undefined) writer.fixed(created, 20);
   writer.u32(logs.length);
   for (const log of logs) writeLog(writer, log);
@@ -59,18 +66,11 @@ export function readOutcome(reader: Reader): TransactionOutcome {
   if (kind === INVALID) return { invalid: INVALIDS[reader.u8()]! };
   const status = reader.u8() === 1 ? 1 : 0;
   const halt = HALTS[reader.u8()];
-  const [gasUsed, gasPrice, output] = [reader.u64(), reader.u256(), reader.bytes(BYTES_MAX)];
+  const gasUsed = reader.u64();
+  const gasPrice = reader.u8() === SMALL ? BigInt(reader.u64()) : reader.u256();
+  const output = reader.bytes(BYTES_MAX);
   const created: Address | undefined = kind === CREATED ? reader.address() : undefined;
   const logs = reader.list(LIST_MAX, readLog);
   const credits = reader.list(LIST_MAX, () => ({ address: reader.address(), wei: reader.u256() }));
   return { status, gasUsed, gasPrice, logs, credits, output, halt, created };
-}
-
-/** Gas of the outcome at `start`; undefined if it is that of an invalid transaction. */
-export function readGas(outcomes: Uint8Array, start: number): number | undefined {
-  const reader = new Reader(outcomes.subarray(start));
-  if (reader.u8() === INVALID) return undefined;
-  reader.u8();
-  reader.u8();
-  return reader.u64();
 }

@@ -4,9 +4,8 @@ import { ACCESS_WORDS } from './access.ts';
 import type { CountedRun } from './block-result.ts';
 import type { ConflictGraph } from './conflict-graph.ts';
 import { type Grouping, groupComponents } from './grouping.ts';
-import { readGas } from './outcome-codec.ts';
 import { type AccessPredictor, type Footprint, FOOTPRINT_START } from './predictor.ts';
-import type { RunResult } from './run-result.ts';
+import { outcomeIn, type RunResult } from './run-result.ts';
 
 /** Transactions of a run that are learnt from, at most. */
 const LEARN_MAX = 4;
@@ -71,8 +70,8 @@ interface OpenRun {
 export interface ParallelModules {
   readonly predictor: AccessPredictor;
   readonly graph: ConflictGraph;
-  /** Footprints that were made beforehand; undefined for a transaction without one. */
-  readonly footprint?: (tx: EvmTransaction) => Footprint | undefined;
+  /** Footprints that were made beforehand, by place in the block; undefined for a transaction without one. */
+  readonly footprint?: (index: number) => Footprint | undefined;
 }
 
 /**
@@ -106,7 +105,7 @@ export class ParallelBlock {
   start(): ParallelStep {
     const { transactions, predictor, graph } = this;
     if (transactions.length < this.options.transactionsMin) return { kind: 'serial', reason: 'small' };
-    const footprints = transactions.map((tx) => this.modules.footprint?.(tx) ?? predictor.footprint(tx));
+    const footprints = transactions.map((tx, index) => this.modules.footprint?.(index) ?? predictor.footprint(tx));
     const weights = new Float64Array(transactions.length);
     graph.clear(transactions.length, footprints.reduce((sum, { length }) => sum + length, 0) / ACCESS_WORDS);
     for (let index = 0; index < footprints.length; index++) {
@@ -152,8 +151,8 @@ export class ParallelBlock {
 
   private study(indices: Uint32Array, result: RunResult): void {
     for (const { position, slots } of result.samples) {
-      const gas = readGas(result.outcomes, result.outcomeStarts[position]!);
-      if (gas !== undefined) this.predictor.learn(this.transactions[indices[position]!]!, slots, gas);
+      const outcome = outcomeIn(result, position);
+      if (!('invalid' in outcome)) this.predictor.learn(this.transactions[indices[position]!]!, slots, outcome.gasUsed);
     }
   }
 

@@ -4,6 +4,7 @@ import type { Words } from '../evm/types.ts';
 import { fromBytes, LIMBS, setSmall } from '../evm/words/basic.ts';
 import { ACCESS, ACCESS_WORDS, accountHigh, accountLow, slotHash } from './access.ts';
 import type { SampledSlot } from './run-result.ts';
+import type { SpeculatedTransaction } from './speculation.ts';
 
 /** Templates that are kept; the one that was learnt first goes first. */
 const TEMPLATES_MAX = 4_096;
@@ -162,6 +163,16 @@ export class AccessPredictor {
     template.patterns = kept;
     template.samples++;
     template.wanted = template.samples < SAMPLES_MAX;
+  }
+
+  /** Learns from a transaction that was executed on a thread. */
+  learnFrom(tx: EvmTransaction, { outcome, reads, changes }: SpeculatedTransaction): void {
+    const written = new Set(changes.slots.map(({ address, key }) => bytesKey(address) + bytesKey(key)));
+    const slots = reads.slots.map(({ address, key }): SampledSlot => {
+      const write = written.has(bytesKey(address) + bytesKey(key)) ? ACCESS.SLOT_WRITE : 0;
+      return { address, key, bits: ACCESS.SLOT_READ | write };
+    });
+    this.learn(tx, slots, outcome.gasUsed);
   }
 
   /** Learns anew what calls of that function touch: the prediction has failed. */

@@ -1,7 +1,7 @@
 import { Writer } from '@shardlab/crosslink';
 import { CodeCache } from '../evm/code.ts';
 import { Evm } from '../evm/evm.ts';
-import { applyTransaction, type EvmFeePolicy, type EvmTransaction } from '../evm/transaction.ts';
+import { applyTransaction, type EvmFeePolicy, type EvmTransaction, type TransactionOutcome } from '../evm/transaction.ts';
 import type { BlockEnvironment, EvmCrypto, EvmFork, StateSource } from '../evm/types.ts';
 import { LIMBS, toBytes } from '../evm/words/basic.ts';
 import { AccessWorld } from './access-world.ts';
@@ -32,26 +32,48 @@ export class RunExecutor {
     this.evm = new Evm({ fork, ...(compileAfter === undefined ? {} : { compileAfter }) }, { crypto, world: this.world });
   }
 
-  /** Applies the transactions in order, over `source` as it is. `learn`: positions of those whose accesses are wanted in full, ascending. */
+  /** Applies the transactions in order, over `source` as it is. `learn`: positions of those whose accesses are wanted in full, ascending. The result can be sent. */
   execute(source: StateSource, block: BlockEnvironment, transactions: readonly EvmTransaction[], learn: readonly number[]): RunResult {
-    const { world, evm } = this;
-    world.reset(source);
     const writer = new Writer(Math.max(8192, transactions.length * BYTES_PER_OUTCOME));
     const outcomeStarts = new Uint32Array(transactions.length);
+    const rest = this.run(source, block, transactions, learn, (outcome, position) => {
+      outcomeStarts[position] = writer.length;
+      writeOutcome(writer, outcome);
+    });
+    return { outcomes: writer.finish() as Uint8Array<ArrayBuffer>, outcomeStarts, kept: undefined, ...rest };
+  }
+
+  /** The same for a result that stays here: outcomes are not encoded. `between` is called after each transaction. */
+  executeHere(source: StateSource, block: BlockEnvironment, transactions: readonly EvmTransaction[], learn: readonly number[], between: () => void): RunResult {
+    const kept: TransactionOutcome[] = [];
+    const rest = this.run(source, block, transactions, learn, (outcome) => {
+      kept.push(outcome);
+      between();
+    });
+    return { outcomes: new Uint8Array(0), outcomeStarts: new Uint32Array(0), kept, ...rest };
+  }
+
+  private run(
+    source: StateSource,
+    block: BlockEnvironment,
+    transactions: readonly EvmTransaction[],
+    learn: readonly number[],
+    take: (outcome: TransactionOutcome, position: number) => void,
+  ): Omit<RunResult, 'outcomes' | 'outcomeStarts' | 'kept'> {
+    const { world, evm } = this;
+    world.reset(source);
     const samples: AccessSample[] = [];
     let gasUsed = 0;
     for (let position = 0; position < transactions.length; position++) {
-      outcomeStarts[position] = writer.length;
       world.openTransaction();
       const outcome = applyTransaction(evm, world, block, transactions[position]!, this.rules.feePolicy);
       if (!('invalid' in outcome)) gasUsed += outcome.gasUsed;
-      writeOutcome(writer, outcome);
+      take(outcome, position);
       if (learn[samples.length] === position) samples.push({ position, slots: this.sample() });
     }
-    const outcomes = writer.finish() as Uint8Array<ArrayBuffer>;
     // Changes last: to look at an account may make a note of it.
     const [accesses, touched] = [world.accesses(), world.touched()];
-    return { outcomes, outcomeStarts, gasUsed, accesses, touched, samples, ...collectChanges(world, source) };
+    return { gasUsed, accesses, touched, samples, ...collectChanges(world) };
   }
 
   private sample(): SampledSlot[] {

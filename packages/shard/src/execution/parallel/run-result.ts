@@ -1,13 +1,14 @@
 /** What a run of transactions brings back, in flat arrays that threads can hand over: nothing in it is an object per transaction. */
 import { type Address, type Hash32, Reader, Writer } from '@shardlab/crosslink';
-import type { StateSource } from '../evm/types.ts';
+import type { TransactionOutcome } from '../evm/transaction.ts';
 import { LIMBS, toBytes } from '../evm/words/basic.ts';
 import type { AccountChange } from '../evm/world/accounts.ts';
 import type { SlotValue } from '../evm/world/slots.ts';
 import type { AccessWorld } from './access-world.ts';
+import { readAccountChange, writeAccountChange } from './account-change-codec.ts';
+import { readOutcome } from './outcome-codec.ts';
 
 const CHANGES_MAX = 1 << 22;
-const CODE_BYTES_MAX = 1 << 16;
 const ADDRESS_BYTES = 20;
 /** Of an account's row: nonce before and after, balance before and after in 4 each, whether it has code. */
 const VALUES_PER_ACCOUNT = 11;
@@ -21,6 +22,8 @@ export interface RunResult {
   readonly outcomes: Uint8Array<ArrayBuffer>;
   /** Where each outcome begins. */
   readonly outcomeStarts: Uint32Array<ArrayBuffer>;
+  /** The outcomes themselves, where the run stayed in the thread that wants them: then nothing is in the two above. */
+  readonly kept: readonly TransactionOutcome[] | undefined;
   /** Of all transactions. */
   readonly gasUsed: number;
   /** See `AccessWorld.accesses`. */
@@ -72,18 +75,18 @@ function readWide(values: BigUint64Array, at: number): bigint {
   return value;
 }
 
-function collectAccounts(world: AccessWorld, source: StateSource): Pick<RunResult, 'accountAddresses' | 'accountValues'> {
+function collectAccounts(world: AccessWorld): Pick<RunResult, 'accountAddresses' | 'accountValues'> {
   const addresses = new Uint8Array(world.accountsSeen * ADDRESS_BYTES);
   const values = new BigUint64Array(world.accountsSeen * VALUES_PER_ACCOUNT);
   let count = 0;
   for (let account = 0; account < world.accountsSeen; account++) {
     if (!world.mayHaveChanged(account)) continue;
-    const address = world.address(account);
-    const before = source.account(address);
+    // To have changed it was loaded.
+    const before = world.sourceOf(account);
     const [nonceBefore, balanceBefore] = [before?.nonce ?? 0n, before?.balance ?? 0n];
     const [nonce, balance] = [world.finalNonce(account), world.finalBalance(account)];
     if (nonce === nonceBefore && balance === balanceBefore) continue;
-    addresses.set(address, count * ADDRESS_BYTES);
+    addresses.set(world.address(account), count * ADDRESS_BYTES);
     const at = count * VALUES_PER_ACCOUNT;
     values[at] = nonceBefore;
     values[at + 1] = nonce;
@@ -118,26 +121,17 @@ function collectSlots(world: AccessWorld): Pick<RunResult, 'slotOwners' | 'slots
 
 function packIrregular(changes: readonly AccountChange[]): Uint8Array<ArrayBuffer> {
   const writer = new Writer(8192);
-  writer.list(changes, CHANGES_MAX, (to, change) => {
-    to.fixed(change.address, 20).bool(change.deleted).bool(change.storageEmptied).u256(change.nonce).u256(change.balance).u256(change.balanceBefore);
-    to.fixed(change.codeHash, 32).bool(change.code !== undefined);
-    if (change.code !== undefined) to.bytes(change.code, CODE_BYTES_MAX);
-  });
+  writer.list(changes, CHANGES_MAX, writeAccountChange);
   return writer.finish() as Uint8Array<ArrayBuffer>;
 }
 
 function unpackIrregular(packed: Uint8Array): AccountChange[] {
-  return new Reader(packed).list(CHANGES_MAX, (reader) => {
-    const [address, deleted, storageEmptied] = [reader.address(), reader.bool(), reader.bool()];
-    const [nonce, balance, balanceBefore] = [reader.u256(), reader.u256(), reader.u256()];
-    const codeHash = reader.hash();
-    return { address, deleted, storageEmptied, nonce, balance, balanceBefore, codeHash, code: reader.bool() ? reader.bytes(CODE_BYTES_MAX) : undefined };
-  });
+  return new Reader(packed).list(CHANGES_MAX, readAccountChange);
 }
 
-/** What the world's transactions changed. `source`: what the world stands on. */
-export function collectChanges(world: AccessWorld, source: StateSource): RunChanges {
-  if (!world.irregular) return { ...collectAccounts(world, source), irregular: undefined, ...collectSlots(world) };
+/** What the world's transactions changed. */
+export function collectChanges(world: AccessWorld): RunChanges {
+  if (!world.irregular) return { ...collectAccounts(world), irregular: undefined, ...collectSlots(world) };
   const irregular = packIrregular(world.changes().accounts);
   return { accountAddresses: new Uint8Array(0), accountValues: new BigUint64Array(0), irregular, ...collectSlots(world) };
 }
@@ -160,6 +154,11 @@ export function forEachAccount(changes: RunChanges, emptyHash: Hash32, codeHashO
     const codeHash = accountValues[at + 10] === 0n ? emptyHash : codeHashOf(address);
     each({ address, deleted: false, storageEmptied: false, nonce, balance, balanceBefore, codeHash, code: undefined }, nonce !== nonceBefore);
   }
+}
+
+/** What the transaction at a position of the run did. */
+export function outcomeIn({ outcomes, outcomeStarts, kept }: RunResult, position: number): TransactionOutcome {
+  return kept?.[position] ?? readOutcome(new Reader(outcomes.subarray(outcomeStarts[position]!)));
 }
 
 /** Calls `each` for each slot that changed: the arrays are views and its own. */

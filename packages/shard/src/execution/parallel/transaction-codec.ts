@@ -83,12 +83,12 @@ export function packTransaction(tx: EvmTransaction): Uint8Array {
   return writer.finish();
 }
 
-/** The transactions at `indices`, for a thread. `packed` gives what {@link packTransaction} made of one. */
-export function packTransactions(transactions: readonly EvmTransaction[], indices: Uint32Array, packed: (tx: EvmTransaction) => Uint8Array = packTransaction): Uint8Array<ArrayBuffer> {
+/** The transactions at `indices`, for a thread. `packed` gives what {@link packTransaction} made of one beforehand. */
+export function packTransactions(transactions: readonly EvmTransaction[], indices: Uint32Array, packed?: (index: number) => Uint8Array | undefined): Uint8Array<ArrayBuffer> {
   const parts: Uint8Array[] = [];
   let length = 4;
   for (const index of indices) {
-    const part = packed(transactions[index]!);
+    const part = packed?.(index) ?? packTransaction(transactions[index]!);
     parts.push(part);
     length += part.length;
   }

@@ -128,6 +128,11 @@ export class Accounts {
     this.codes[account] = undefined;
   }
 
+  /** What the source said; undefined: it has none, or was not asked yet. */
+  sourceOf(account: AccountId): SourceAccount | undefined {
+    return this.sources[account];
+  }
+
   homeOf(account: AccountId): number {
     const known = this.homes[account]!;
     if (known !== UNKNOWN_HOME) return known;

@@ -1,0 +1,59 @@
+import { bytesKey, type Hash32 } from '@shardlab/crosslink';
+import { CodeCache } from '../evm/code.ts';
+import { Evm } from '../evm/evm.ts';
+import { applyTransaction, type EvmTransaction } from '../evm/transaction.ts';
+import type { BlockEnvironment, EvmCrypto, StateSource } from '../evm/types.ts';
+import { type WorldChanges, type WorldReads, WorldState } from '../evm/world-state.ts';
+import { LayeredSource } from './layered-source.ts';
+import type { ExecutionRules } from './run-executor.ts';
+import type { SpeculatedTransaction } from './speculation.ts';
+
+/** Executes transactions beforehand, one after the other, and says of each what it read and changed. Keeps code and hashes between calls. */
+export class SpeculativeExecutor {
+  private readonly rules: ExecutionRules;
+  private readonly world: WorldState;
+  private readonly evm: Evm;
+  private readonly emptyHash: Hash32;
+
+  /** `seed`: see {@link WorldState}; `compileAfter`: see {@link Evm}. */
+  constructor(options: ExecutionRules & { readonly seed: number; readonly compileAfter?: number }, modules: { readonly crypto: EvmCrypto; readonly source: StateSource }) {
+    const { seed, fork, feePolicy, compileAfter } = options;
+    const { crypto, source } = modules;
+    this.rules = { fork, feePolicy };
+    this.emptyHash = crypto.keccak256(new Uint8Array(0));
+    this.world = new WorldState(source, crypto, new CodeCache(), { hashSeed: seed });
+    this.evm = new Evm({ fork, ...(compileAfter === undefined ? {} : { compileAfter }) }, { crypto, world: this.world });
+  }
+
+  /** Over `source` as it is; each sees what those before it changed. undefined for one that is invalid there. */
+  execute(source: StateSource, block: BlockEnvironment, transactions: readonly EvmTransaction[]): (SpeculatedTransaction | undefined)[] {
+    const { world, evm } = this;
+    const layered = new LayeredSource(source);
+    return transactions.map((transaction): SpeculatedTransaction | undefined => {
+      world.reset(layered);
+      const outcome = applyTransaction(evm, world, block, transaction, this.rules.feePolicy);
+      const homes = layered.takeHomes();
+      if ('invalid' in outcome) return undefined;
+      const changes = world.changes();
+      const reads = { ...withNonces(world.reads(), changes, layered, this.emptyHash), homes };
+      layered.apply(changes);
+      return { outcome, reads, changes };
+    });
+  }
+}
+
+/**
+ * Changes say nonces as they are afterwards, also where only the balance was added to: such a nonce must still be what it was. That of an account whose nonce was read is
+ * among the reads already.
+ */
+function withNonces(reads: WorldReads, changes: WorldChanges, source: StateSource, emptyHash: Hash32): WorldReads {
+  const known = new Set<string>();
+  for (const { address, nonce } of reads.accounts) if (nonce !== undefined) known.add(bytesKey(address));
+  const more = changes.accounts.filter(({ address }) => !known.has(bytesKey(address)));
+  if (more.length === 0) return reads;
+  const added = more.map(({ address }) => {
+    const account = source.account(address);
+    return { address, nonce: account?.nonce ?? 0n, balance: undefined, codeHash: account?.codeHash ?? emptyHash };
+  });
+  return { accounts: [...reads.accounts, ...added], slots: reads.slots };
+}

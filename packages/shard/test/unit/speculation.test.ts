@@ -1,0 +1,139 @@
+import { deepEqual, equal, ok } from 'node:assert/strict';
+import { test } from 'node:test';
+import { bytesKey, Prng, toHex } from '@shardlab/crosslink';
+import fc from 'fast-check';
+import { CodeCache } from '../../src/execution/evm/code.ts';
+import { Evm } from '../../src/execution/evm/evm.ts';
+import { applyTransaction, type EvmTransaction, type TransactionOutcome } from '../../src/execution/evm/transaction.ts';
+import type { StateSource } from '../../src/execution/evm/types.ts';
+import { type WorldChanges, WorldState } from '../../src/execution/evm/world-state.ts';
+import { LayeredSource } from '../../src/execution/parallel/layered-source.ts';
+import { packSpeculated, unpackSpeculated } from '../../src/execution/parallel/speculation-codec.ts';
+import { type SpeculatedTransaction, type Speculation, validates } from '../../src/execution/parallel/speculation.ts';
+import { SpeculativeExecutor } from '../../src/execution/parallel/speculative-executor.ts';
+import { hashOf, type MapSource, type ModelAccount } from './evm/map-source.ts';
+import { addressOf, BLOCK } from './evm/transaction-lab.ts';
+import { applyToAccounts, BlockMaker, CRYPTO, randomBlock, SEED, senderAt, sourceOf, startAccounts, TOKEN, transferData } from './parallel-support.ts';
+
+const RULES = { fork: 'prague', feePolicy: 'ethereum' } as const;
+const EMPTY_HASH = hashOf('');
+
+/** Balances as differences, as the state of a shard takes them. */
+function applyDifferences(accounts: Map<string, ModelAccount>, changes: WorldChanges): void {
+  const absolute = changes.accounts.map((change) => {
+    const balance = (accounts.get(bytesKey(change.address))?.balance ?? 0n) + change.balance - change.balanceBefore;
+    return { ...change, balance };
+  });
+  applyToAccounts(accounts, { accounts: absolute, slots: changes.slots });
+}
+
+interface BlockEnd {
+  readonly outcomes: TransactionOutcome[];
+  readonly accounts: Map<string, ModelAccount>;
+  readonly taken: number;
+}
+
+/** Executes a block in order as a shard does: a fresh overlay for each transaction, whose changes are applied at once; what is speculated and still holds is taken. */
+function executeBlock(start: Map<string, ModelAccount>, transactions: readonly EvmTransaction[], speculation: Speculation | undefined): BlockEnd {
+  const accounts = new Map([...start].map(([key, account]) => [key, { ...account, storage: new Map(account.storage) }]));
+  const source: MapSource = sourceOf(accounts);
+  const world = new WorldState(source, CRYPTO, new CodeCache());
+  const evm = new Evm({ fork: RULES.fork }, { crypto: CRYPTO, world });
+  let taken = 0;
+  const outcomes = transactions.map((tx, index): TransactionOutcome => {
+    const known = speculation?.at(index);
+    if (known !== undefined && validates(known.reads, source, EMPTY_HASH)) {
+      taken++;
+      applyDifferences(accounts, known.changes);
+      return known.outcome;
+    }
+    world.reset(source);
+    const outcome = applyTransaction(evm, world, BLOCK, tx, RULES.feePolicy);
+    if (!('invalid' in outcome)) applyDifferences(accounts, world.changes());
+    return outcome;
+  });
+  return { outcomes, accounts, taken };
+}
+
+/** What threads would find out: transactions are given to groups at random, each over the block's start. */
+function speculate(start: Map<string, ModelAccount>, transactions: readonly EvmTransaction[], groups: number, seed: number): Speculation {
+  const prng = new Prng(seed);
+  const source = sourceOf(start);
+  const found: (SpeculatedTransaction | undefined)[] = [];
+  const groupOf = transactions.map(() => prng.below(groups));
+  for (let group = 0; group < groups; group++) {
+    const indices = groupOf.flatMap((each, index) => (each === group ? [index] : []));
+    const executor = new SpeculativeExecutor({ ...RULES, seed: SEED, compileAfter: 0 }, { crypto: CRYPTO, source });
+    const results = unpackSpeculated(packSpeculated(executor.execute(source, BLOCK, indices.map((index) => transactions[index]!))));
+    results.forEach((result, position) => (found[indices[position]!] = result));
+  }
+  return { at: (index) => found[index] };
+}
+
+function text(value: unknown): string {
+  const show = (_: string, each: unknown): unknown => {
+    if (each instanceof Map) return [...(each as Map<unknown, unknown>)].map(([key, entry]) => [String(key), entry]).toSorted((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1));
+    return typeof each === 'bigint' ? `${each}n` : each instanceof Uint8Array ? toHex(each) : each;
+  };
+  return JSON.stringify(value, show);
+}
+
+test('a block with speculations comes to what it comes to without them, however wrong they are', () => {
+  let [taken, dropped] = [0, 0];
+  fc.assert(
+    fc.property(fc.record({ seed: fc.nat(), places: fc.constantFrom(1, 3, 8, 24), groups: fc.integer({ min: 1, max: 4 }) }), ({ seed, places, groups }) => {
+      const accounts = startAccounts();
+      const transactions = randomBlock(accounts, seed, 40, places);
+      const expected = executeBlock(accounts, transactions, undefined);
+      const actual = executeBlock(accounts, transactions, speculate(accounts, transactions, groups, seed));
+      deepEqual(actual.outcomes.map(text), expected.outcomes.map(text));
+      equal(text(actual.accounts), text(expected.accounts));
+      taken += actual.taken;
+      dropped += transactions.length - actual.taken;
+    }),
+    { numRuns: 80 },
+  );
+  ok(taken > 300, `only ${taken} were taken`);
+  ok(dropped > 300, `only ${dropped} were executed again`);
+});
+
+test('independent transfers are all taken, also where they pay one account', () => {
+  const accounts = startAccounts(60);
+  const maker = new BlockMaker(accounts);
+  for (let i = 0; i < 30; i++) maker.add(senderAt(i), { to: TOKEN, data: transferData(senderAt(30 + i), 5n) });
+  for (let i = 30; i < 60; i++) maker.add(senderAt(i), { to: addressOf(0x66), value: 2n });
+  const { taken } = executeBlock(accounts, maker.transactions, speculate(accounts, maker.transactions, 3, 1));
+  equal(taken, 60);
+});
+
+test('a speculation over another state is not taken where it read what differs', () => {
+  const accounts = startAccounts(4);
+  const maker = new BlockMaker(accounts);
+  for (let i = 0; i < 2; i++) maker.add(senderAt(i), { to: TOKEN, data: transferData(senderAt(3), 5n) });
+  const old = speculate(accounts, maker.transactions, 1, 1);
+  const changed = startAccounts(4);
+  const sender = changed.get(bytesKey(senderAt(1)))!;
+  changed.set(bytesKey(senderAt(1)), { ...sender, balance: sender.balance + 1n });
+  const { taken, outcomes } = executeBlock(changed, maker.transactions, old);
+  equal(taken, 1);
+  equal(outcomes.length, 2);
+});
+
+test('homes that were asked for are part of what was read, and an account that was made is here', () => {
+  const foreign = addressOf(0xf0);
+  const elsewhere = (home: number): StateSource => {
+    const source = sourceOf(new Map());
+    source.homeOf = (): number => home;
+    return source;
+  };
+  const below = elsewhere(3);
+  const layered = new LayeredSource(below);
+  equal(layered.homeOf(foreign), 3);
+  const reads = { accounts: [], slots: [], homes: layered.takeHomes() };
+  deepEqual(layered.takeHomes(), []);
+  ok(validates(reads, below, EMPTY_HASH));
+  equal(validates(reads, elsewhere(-1), EMPTY_HASH), false);
+  const made = { address: foreign, deleted: false, storageEmptied: false, nonce: 1n, balance: 0n, balanceBefore: 0n, codeHash: EMPTY_HASH, code: undefined };
+  layered.apply({ accounts: [made], slots: [] });
+  equal(layered.homeOf(foreign), -1);
+});
