@@ -185,3 +185,21 @@ test('words that were small when a trace was made, and are not later', () => {
   });
   assert.deepEqual(runAll([code], calls, 5).outcomes, runAll([code], calls, 0).outcomes);
 });
+
+test('words of which only the upper limbs were asked for: they are counted on, too', () => {
+  // SGT decides by the top limb, AND with a mask of all small words hands the word on, SIGNEXTEND as well: none of them names the word's lower limb.
+  const bodies: (readonly (string | number | bigint)[])[] = [
+    [0xffffff, 'NOT', 'SGT'],
+    [0x3fffffff, 'AND'],
+    [31, 'SIGNEXTEND'],
+    [30, 'SIGNEXTEND'],
+    [0, 'BYTE'],
+    [200, 'SHR'],
+    [(1n << 255n) - 1n, 'SLT'],
+  ];
+  for (const body of bodies) {
+    const code = assemble(0, 'CALLDATALOAD', ...BOUNDARY, ...body, 0, 'MSTORE', 32, 0, 'RETURN');
+    const calls = Array.from({ length: 20 }, (_, i) => ({ gas: 100_000, data: new Uint8Array(32).fill(i < 8 ? 0 : 0xbc + i) }));
+    for (const compileAfter of [1, 3]) assert.deepEqual(runAll([code], calls, compileAfter).outcomes, runAll([code], calls, 0).outcomes, body.map(String).join(' '));
+  }
+});

@@ -71,6 +71,9 @@ export class TraceWalk {
   private loops = false;
   private readonly counts: boolean;
 
+  /** Words at the start whose smallness something follows from. */
+  private readonly counted = new Set<string>();
+
   /** `head` is a segment of `code`. `counts`: the trace may count on words that are small now being small later. */
   constructor(code: Code, head: number, peek: Peek, counts: boolean) {
     this.code = code;
@@ -98,14 +101,15 @@ export class TraceWalk {
   private entryValue(position: number): Value {
     const place = stackPlace(position);
     const word = this.counts ? this.peek(-position - 1) : undefined;
-    return word === undefined || word >= SMALL_END ? placedValue(place) : placedNumber(place, `e${-position}`, EXTENT_BITS);
+    const name = `e${-position}`;
+    return word === undefined || word >= SMALL_END ? placedValue(place) : placedNumber(place, name, EXTENT_BITS, () => this.counted.add(name));
   }
 
   /** Emits the checks before a trace: whether the stack has room and depth, and the words that it counts on are small. */
   private entryChecks(text: string, start: number): string {
     const back = (outcome: number): string => `{f.sp=b;f.gas=g;f.pc=${start};return ${outcome};}`;
     const room = `if(b-B<${LIMBS * this.need}||b-B>${LIMBS * (STACK_WORDS_MAX - this.growth)})${back(FALLBACK)}`;
-    const names = new Set([...text.matchAll(/\be\d+\b/g)].map(([name]) => name));
+    const names = new Set([...this.counted, ...[...text.matchAll(/\be\d+\b/g)].map(([name]) => name)]);
     const tests: string[] = [];
     const variables: string[] = [];
     for (const name of names) {

@@ -64,9 +64,22 @@ export function placedValue(place: Place, bits = 256): Value {
   return { constant: undefined, boolean: undefined, number: undefined, place, bits, limbs: NO_LIMBS() };
 }
 
-/** A word that lies somewhere, and is also in the JavaScript variable of that name: an integer of 0 to 2^bits - 1. */
-export function placedNumber(place: Place, name: string, bits: number): Value {
-  return { constant: undefined, boolean: undefined, number: name, place, bits, limbs: NO_LIMBS() };
+/**
+ * A word that lies somewhere, and is also in the JavaScript variable of that name: an integer of 0 to 2^bits - 1, if what is counted on holds. `counted` is told when something
+ * follows from that: with large words in its place even code that never names the variable would be wrong (its upper limbs are taken for zeros).
+ */
+export function placedNumber(place: Place, name: string, bits: number, counted: () => void): Value {
+  return {
+    constant: undefined,
+    boolean: undefined,
+    number: name,
+    place,
+    get bits() {
+      counted();
+      return bits;
+    },
+    limbs: NO_LIMBS(),
+  };
 }
 
 /** A word made of limbs; a constant, if they all are. `bitsMax`: it is known to be below 2^bitsMax. */
