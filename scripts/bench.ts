@@ -5,7 +5,7 @@
  */
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { createCrypto } from '../packages/node/src/crypto/create-crypto.ts';
-import { createEvmCrypto } from '../packages/node/src/crypto/create-evm-crypto.ts';
+import { createEvmCrypto, createExecutionCrypto } from '../packages/node/src/crypto/create-evm-crypto.ts';
 
 /** One line of output. */
 type BenchRecord = Readonly<Record<string, unknown>> & { readonly bench: string };
@@ -23,11 +23,13 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   trie: { module: '../packages/shard/test/perf/trie.ts', exportName: 'benchTrie', args: async () => [await createCrypto()] },
   level: { module: '../packages/node/test/perf/level.ts', exportName: 'benchLevel' },
   gossip: { module: '../packages/node/test/perf/gossip.ts', exportName: 'benchGossip' },
-  execute: { module: '../packages/shard/test/perf/execute.ts', exportName: 'benchExecute', args: async () => [await createCrypto()] },
+  execute: { module: '../packages/shard/test/perf/execute.ts', exportName: 'benchExecute', args: async () => [await createExecutionCrypto()] },
   storage: { module: '../packages/shard/test/perf/storage.ts', exportName: 'benchStorage', args: async () => [await createCrypto()] },
+  'contract-blocks': { module: '../test/perf/contract-blocks.ts', exportName: 'benchContractBlocks', args: async () => [await createExecutionCrypto()] },
   evm: { module: '../test/perf/evm.ts', exportName: 'benchEvm', args: async () => [await createEvmCrypto()] },
   parallel: { module: '../test/perf/parallel.ts', exportName: 'benchParallel', args: async () => [await createEvmCrypto()] },
   network: { module: '../test/perf/network.ts', exportName: 'benchNetwork' },
+  'network-erc20': { module: '../test/perf/network.ts', exportName: 'benchErc20Network' },
   committees: { module: '../test/perf/network.ts', exportName: 'benchCommittees' },
   'view-change': { module: '../test/perf/view-change.ts', exportName: 'benchViewChange' },
   sim: { module: '../packages/node/test/perf/sim.ts', exportName: 'benchSim' },

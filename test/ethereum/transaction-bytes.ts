@@ -1,5 +1,5 @@
 import { equalBytes, toHex } from '@shardlab/crosslink';
-import { decodeTransaction, recoverSender, TransactionError, type TransactionErrorCode } from '@shardlab/shard';
+import { BATCH_TYPE, decodeTransaction, recoverSender, TransactionError, type TransactionErrorCode } from '@shardlab/shard';
 import type { EvmTransaction } from '../../packages/shard/src/execution/evm/transaction.ts';
 import type { TestKeys } from './test-transaction.ts';
 
@@ -7,7 +7,6 @@ import type { TestKeys } from './test-transaction.ts';
 const OWN_BOUNDS: ReadonlySet<TransactionErrorCode> = new Set([
   'tx/oversized',
   'tx/type3-unsupported',
-  'tx/type4-unsupported',
   'tx/nonce-range',
   'tx/gas-range',
   'tx/value-range',
@@ -20,8 +19,9 @@ export function bytesDifference(tx: EvmTransaction, raw: Uint8Array, keys: TestK
     const { fields } = decodeTransaction(raw);
     const sender = recoverSender(raw, keys);
     if (!equalBytes(sender, tx.sender)) return `the sender of txbytes is ${toHex(sender)}, not ${toHex(tx.sender)}`;
-    const price = fields.type === 2 ? fields.maxFeePerGas : fields.gasPrice;
+    const price = 'gasPrice' in fields ? fields.gasPrice : fields.maxFeePerGas;
     const same =
+      fields.type !== BATCH_TYPE &&
       fields.type === tx.type &&
       BigInt(fields.nonce) === tx.nonce &&
       BigInt(fields.gasLimit) === tx.gasLimit &&

@@ -19,8 +19,9 @@ const SEED = 1;
 const RATIOS = [0.03, 0.045, 0.06, 0.075, 0.09, 0.105, 0.12, 0.15, 0.18, 0.22, 0.26, 0.3, 0.36, 0.42, 0.5];
 /** What is measured, and where the search begins: at the target, because a rate that is too high takes the longest, all that it has queued must drain. */
 const SETUPS = {
-  network: { validators: 1, first: 0.12 },
-  committees: { validators: 4, first: 0.15 },
+  network: { validators: 1, first: 0.12, load: ['--cross-shard', String(CROSS_SHARD)], transactions: `transfers of type 2, signed, ${CROSS_SHARD * 100} % cross-shard` },
+  committees: { validators: 4, first: 0.15, load: ['--cross-shard', String(CROSS_SHARD)], transactions: `transfers of type 2, signed, ${CROSS_SHARD * 100} % cross-shard` },
+  erc20: { validators: 1, first: 0.105, load: ['--workload', 'erc20'], transactions: "OpenZeppelin ERC-20 transfers, type 2, signed, each within its shard" },
 } as const;
 type Setup = keyof typeof SETUPS;
 const STAGE_S = 15;
@@ -66,7 +67,7 @@ export interface NetworkStage {
 }
 
 /**
- * The whole network: {@link SHARDS} shards, 20 % cross-shard, everything signed, the load generator beside it. With committees every validator verifies every
+ * The whole network: {@link SHARDS} shards, everything signed, the load generator beside it. With committees every validator verifies every
  * transaction, so the bound is that of one core's share for each of them.
  */
 export interface NetworkBench {
@@ -194,7 +195,7 @@ function stageOf(setup: Setup, report: Report, bound: number, seconds: number): 
 /** Looks for the highest rate of {@link RATIOS} that holds for a minute with nothing lost: up from the first while short probes hold, then down. */
 async function findSustained(setup: Setup, dataDir: string, bound: number, stages: NetworkStage[]): Promise<Report | undefined> {
   const offer = async (at: number, seconds: number, audit: boolean): Promise<{ readonly held: boolean; readonly report: Report }> => {
-    const options = ['--cross-shard', String(CROSS_SHARD), '--seed', String(stages.length), ...(audit ? [] : ['--no-audit'])];
+    const options = [...SETUPS[setup].load, '--seed', String(stages.length), ...(audit ? [] : ['--no-audit'])];
     const report = await load(dataDir, bound * RATIOS[at]!, seconds, options);
     const stage = stageOf(setup, report, bound, seconds);
     stages.push(stage);
@@ -229,7 +230,7 @@ async function bench(setup: Setup): Promise<(NetworkStage | NetworkBench)[]> {
   const { value, resident } = await onNetwork(size, async (dataDir) => {
     const sustained = await findSustained(setup, dataDir, before / validators, stages);
     if (sustained === undefined) throw new Error(`no rate of ${RATIOS.join(', ')} of the bound holds for ${SUSTAINED_S} s: ${JSON.stringify(stages)}`);
-    const half = await load(dataDir, sustained.offeredTps / 2, HALF_S, ['--cross-shard', String(CROSS_SHARD), '--seed', '99', '--no-audit']);
+    const half = await load(dataDir, sustained.offeredTps / 2, HALF_S, [...SETUPS[setup].load, '--seed', '99', '--no-audit']);
     stages.push(stageOf(setup, half, before / validators, HALF_S));
     return { sustained, half };
   });
@@ -240,7 +241,7 @@ async function bench(setup: Setup): Promise<(NetworkStage | NetworkBench)[]> {
     bench: setup,
     shards: SHARDS,
     validators,
-    transactions: `transfers of type 2, signed, ${CROSS_SHARD * 100} % cross-shard`,
+    transactions: SETUPS[setup].transactions,
     ratio: Number((sustained.committedTps / bound).toFixed(3)),
     boundPerSecond: bound,
     boundBeforePerSecond: before / validators,
@@ -270,6 +271,11 @@ export async function benchNetwork(): Promise<(NetworkStage | NetworkBench | Mem
 /** Committees of four, and a beacon of four, on the same machine: as {@link benchNetwork}. 3 to 6 minutes. */
 export async function benchCommittees(): Promise<(NetworkStage | NetworkBench)[]> {
   return bench('committees');
+}
+
+/** One validator a chain, calls of a contract instead of transfers: as {@link benchNetwork}. 3 to 6 minutes. */
+export async function benchErc20Network(): Promise<(NetworkStage | NetworkBench)[]> {
+  return bench('erc20');
 }
 
 if (import.meta.main) for (const record of await benchNetwork()) process.stdout.write(`${JSON.stringify(record)}\n`);

@@ -1,10 +1,12 @@
 import { ABORT_REASONS, type AbortReason } from './events.ts';
+import { putFixed, putU128, putU64 } from './codec/put.ts';
 import { Reader } from './codec/reader.ts';
 import { Writer } from './codec/writer.ts';
 import { type QuorumCertificate, readCertificate, writeCertificate } from './certificate.ts';
 import type { Hasher } from './crypto.ts';
-import { DecodeError } from './errors.ts';
+import { DecodeError, invariant } from './errors.ts';
 import { readHeader, type ShardHeader, writeHeader } from './header.ts';
+import { type EventLog, logsBytes, putLogs, readLogs } from './logs.ts';
 import { listRoot } from './merkle/list.ts';
 import { type PairTable, readPairTable, writePairTable } from './pairs.ts';
 import { type Address, type Hash32, type Height, SHARDS_MAX, type ShardId, type TxHash } from './primitives.ts';
@@ -17,6 +19,9 @@ export const TRANSACTION_BYTES_MAX = 128 * 1024;
 export const BLOCK_TRANSACTIONS_MAX = 65_536;
 /** Most inbox segments in one block. */
 export const INBOX_SEGMENTS_MAX = 4_096;
+
+/** Codec version of a receipt. */
+const RECEIPT_VERSION = 2;
 
 /** First guess of an encoded block's bytes: for each receipt with its transaction, and for all else. A writer of 64 KB for each empty block cost more than all that is written. */
 const TRANSACTION_ROOM = 320;
@@ -44,7 +49,7 @@ export interface BlockBody {
 /** A transaction's receipt, in the block that settles it (R18). */
 export interface TransactionReceipt {
   readonly txHash: TxHash;
-  /** EIP-2718 type, 0 to 2. */
+  /** EIP-2718 type. */
   readonly type: number;
   readonly status: 0 | 1;
   readonly crossShard: boolean;
@@ -56,6 +61,10 @@ export interface TransactionReceipt {
   /** Of the listed transactions of this block so far, this one included. */
   readonly cumulativeGasUsed: number;
   readonly effectiveGasPrice: bigint;
+  /** The contract that a creation made; undefined for all else. */
+  readonly contractAddress: Address | undefined;
+  /** Empty if it failed. */
+  readonly logs: readonly EventLog[];
   /** Where the raw bytes stand: the block that took the transaction in, which for a cross-shard one is an earlier block of the same shard. */
   readonly bodyHeight: Height;
   readonly bodyIndex: number;
@@ -92,17 +101,47 @@ function readSegment(reader: Reader): InboxSegment {
   };
 }
 
+/** Bytes of a receipt without the two addresses that it may lack, and without its logs. */
+const RECEIPT_BYTES = 1 + 32 + 4 + 20 + 1 + 8 + 8 + 16 + 1 + 8 + 4;
+
+function putReceipt(buffer: Uint8Array, view: DataView, start: number, receipt: TransactionReceipt): number {
+  const { type, reason, to, contractAddress, bodyIndex } = receipt;
+  invariant(type === (type & 0xff) && bodyIndex === bodyIndex >>> 0, 'a receipt out of range', { type, bodyIndex });
+  buffer[start] = RECEIPT_VERSION;
+  let at = putFixed(buffer, start + 1, receipt.txHash, 32);
+  buffer[at] = type;
+  buffer[at + 1] = receipt.status;
+  buffer[at + 2] = receipt.crossShard ? 1 : 0;
+  buffer[at + 3] = ABORT_REASONS.indexOf(reason);
+  at = putFixed(buffer, at + 4, receipt.from, 20);
+  at = putAddress(buffer, at, to);
+  at = putU64(view, at, receipt.gasUsed);
+  at = putU64(view, at, receipt.cumulativeGasUsed);
+  at = putU128(view, at, receipt.effectiveGasPrice);
+  at = putAddress(buffer, at, contractAddress);
+  at = putLogs(buffer, view, at, receipt.logs);
+  at = putU64(view, at, receipt.bodyHeight);
+  view.setUint32(at, bodyIndex);
+  return at + 4;
+}
+
+/** An address that may be absent: a bool, then the address. */
+function putAddress(buffer: Uint8Array, at: number, address: Address | undefined): number {
+  buffer[at] = address === undefined ? 0 : 1;
+  return address === undefined ? at + 1 : putFixed(buffer, at + 1, address, 20);
+}
+
+function receiptBytes({ to, contractAddress, logs }: TransactionReceipt): number {
+  return RECEIPT_BYTES + (to === undefined ? 0 : 20) + (contractAddress === undefined ? 0 : 20) + logsBytes(logs);
+}
+
 /** Appends a receipt; the same bytes are its leaf under `receiptRoot`. */
 export function writeReceipt(writer: Writer, receipt: TransactionReceipt): void {
-  writer.u8(1).fixed(receipt.txHash, 32).u8(receipt.type).u8(receipt.status).bool(receipt.crossShard);
-  writer.u8(ABORT_REASONS.indexOf(receipt.reason)).fixed(receipt.from, 20).bool(receipt.to !== undefined);
-  if (receipt.to !== undefined) writer.fixed(receipt.to, 20);
-  writer.u64(receipt.gasUsed).u64(receipt.cumulativeGasUsed).u128(receipt.effectiveGasPrice);
-  writer.u64(receipt.bodyHeight).u32(receipt.bodyIndex);
+  writer.span(receiptBytes(receipt), receipt, putReceipt);
 }
 
 function readReceipt(reader: Reader): TransactionReceipt {
-  reader.version(1);
+  reader.version(RECEIPT_VERSION);
   const head = { txHash: reader.txHash(), type: reader.u8() };
   const status = reader.u8();
   if (status > 1) throw new DecodeError('decode/range', 'receipt status');
@@ -112,8 +151,10 @@ function readReceipt(reader: Reader): TransactionReceipt {
   const from = reader.address();
   const to = reader.bool() ? reader.address() : undefined;
   const gas = { gasUsed: reader.u64(), cumulativeGasUsed: reader.u64(), effectiveGasPrice: reader.u128() };
+  const contractAddress = reader.bool() ? reader.address() : undefined;
+  const logs = readLogs(reader);
   const place = { bodyHeight: reader.height(), bodyIndex: reader.u32() };
-  return { ...head, status: status === 1 ? 1 : 0, crossShard, reason, from, to, ...gas, ...place };
+  return { ...head, status: status === 1 ? 1 : 0, crossShard, reason, from, to, ...gas, contractAddress, logs, ...place };
 }
 
 /** `txRoot`: commits to the inbox segments and to the hashes of the body's transactions (keccak-256 each, as the executor already has them). */
@@ -131,14 +172,13 @@ export function txRoot(hasher: Hasher, inbox: readonly InboxSegment[], transacti
 
 /** `receiptRoot`: over the listed transactions' receipts. */
 export function receiptRoot(hasher: Hasher, receipts: readonly TransactionReceipt[]): Hash32 {
-  const writer = new Writer(256 * Math.max(1, receipts.length));
-  const ends = receipts.map((receipt) => {
-    writeReceipt(writer, receipt);
-    return writer.length;
-  });
-  const bytes = writer.finish();
+  let sizeBytes = 0;
+  for (const receipt of receipts) sizeBytes += receiptBytes(receipt);
+  const bytes = new Uint8Array(sizeBytes);
+  const view = new DataView(bytes.buffer);
   let start = 0;
-  const leaves = ends.map((end) => {
+  const leaves = receipts.map((receipt) => {
+    const end = putReceipt(bytes, view, start, receipt);
     const leaf = hasher.sha256(bytes.subarray(start, end));
     start = end;
     return leaf;

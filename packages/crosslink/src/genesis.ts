@@ -45,7 +45,8 @@ export interface Genesis {
   readonly beaconValidators: readonly Uint8Array[];
   readonly shardValidators: readonly (readonly Uint8Array[])[];
   readonly parameters: GenesisParameters;
-  readonly forks: 'cancun';
+  /** Whose rules the EVM and admission follow. */
+  readonly forks: 'cancun' | 'prague';
   /** `burn`: all fees are burned and counted. */
   readonly feePolicy: 'burn';
   readonly crossShardProtocol: 'two-phase-commit';
@@ -119,9 +120,10 @@ function keys(value: unknown, name: string): Uint8Array[] {
   return found;
 }
 
-function literal<T extends string>(value: unknown, name: string, allowed: T): T {
-  if (value !== allowed) fail(`${name} must be "${allowed}", not ${shown(value)}`);
-  return allowed;
+function literal<T extends string>(value: unknown, name: string, ...allowed: readonly T[]): T {
+  const found = allowed.find((each) => each === value);
+  if (found === undefined) fail(`${name} must be ${allowed.map((each) => `"${each}"`).join(' or ')}, not ${shown(value)}`);
+  return found;
 }
 
 function parameters(value: unknown): GenesisParameters {
@@ -180,7 +182,7 @@ export function parseGenesis(text: string): Genesis {
     beaconValidators: keys(validators['beacon'], 'validators.beacon'),
     shardValidators: shardValidators.map((entry, shard) => keys(entry, `validators.shards[${shard}]`)),
     parameters: parameters(json['parameters']),
-    forks: literal(json['forks'], 'forks', 'cancun'),
+    forks: literal(json['forks'], 'forks', 'cancun', 'prague'),
     feePolicy: literal(json['feePolicy'], 'feePolicy', 'burn'),
     crossShardProtocol: literal(json['crossShardProtocol'], 'crossShardProtocol', 'two-phase-commit'),
     timestampMs: integer(json['timestampMs'], 'timestampMs', 0, TIMESTAMP_MAX_MS),

@@ -79,6 +79,7 @@ export {
   type GenesisWorkload,
   parseGenesis,
 } from './genesis.ts';
+export { BloomBuilder, bloomMayHold, decodeLogs, encodeLogs, type EventLog, LOGS_MAX, logsBloom, readLogs, TOPICS_MAX, writeLogs } from './logs.ts';
 export { decodeHeader, encodeHeader, headerHash, LOGS_BLOOM_BYTES, readHeader, type ShardHeader, type Totals, writeHeader } from './header.ts';
 export { emptyListRoot, type ListBranch, listBranch, listRoot, readListBranch, verifyListBranch, writeListBranch } from './merkle/list.ts';
 export { STEM_TAG, stateStemHash } from './merkle/state-hash.ts';
@@ -172,6 +173,7 @@ export {
   accountOwner,
   ACCOUNTS,
   BASIC_DATA_POSITION,
+  BLOCK_HASHES,
   CODE_HASH_POSITION,
   CODE_OFFSET,
   codeChunkPosition,
@@ -193,6 +195,7 @@ export {
   STEM_BYTES,
   storagePosition,
   TREE_INDEX_MAX,
+  STUBS,
   XTX_COORDINATOR,
   XTX_PARTICIPANT,
 } from './state/keys.ts';
@@ -213,24 +216,39 @@ export {
   TOPICS,
   type WireRequest,
 } from './wire.ts';
+export { decodeStub, encodeStub } from './state/stub.ts';
 export { backoffBlocks } from './xtx/coordinator.ts';
 export { crossShardId, recordId, recordKey } from './xtx/identity.ts';
-export { balanceLock, compareAge, compatible, GRANTS_IN_ROW_MAX, type Lock, type LockMode, LockTable, storageLock } from './xtx/locks.ts';
+export { accountLock, balanceLock, compareAge, compatible, GRANTS_IN_ROW_MAX, type Lock, type LockMode, LockTable, storageLock } from './xtx/locks.ts';
 export {
   type Ack,
+  ACK_LOGS_BYTES_MAX,
   type Age,
+  type Credit,
   type CrossShardMessage,
   decodeMessage,
   type Decision,
   encodeMessage,
   MESSAGE_BYTES_MAX,
   NEEDS_MAX,
-  type Operation,
   type Prepare,
-  type TransferOperation,
   type Vote,
   type VoteAnswer,
 } from './xtx/messages.ts';
+export {
+  type Call,
+  CALL_DATA_BYTES_MAX,
+  type CallOperation,
+  CALLS_MAX,
+  type CreateOperation,
+  keepStubs,
+  mergeOperations,
+  type Operation,
+  type Stub,
+  STUBS_MAX,
+  type TransferOperation,
+  withoutData,
+} from './xtx/operations.ts';
 export { type CrossShardProtocol, type ProtocolCounts, type ProtocolDue, type ProtocolHost, type RecordNamespace } from './xtx/protocol.ts';
 export {
   decodeCoordinatorRecord,
@@ -247,7 +265,9 @@ export {
   type CoordinatorPhase,
   type CoordinatorRecord,
   type CrossShardIntent,
+  EFFECTS_BYTES_MAX,
   type Moment,
+  type Needed,
   type OperationOutcome,
   type ParticipantProgress,
   type ParticipantRecord,

@@ -1,6 +1,7 @@
 import type * as Simulator from './sim/swarm/simulator.ts';
 export { createCrypto } from './crypto/create-crypto.ts';
-export { type CryptoNames, type CryptoOptions, type NodeCrypto } from './crypto/types.ts';
+export { createEvmCrypto, createExecutionCrypto } from './crypto/create-evm-crypto.ts';
+export { type CryptoNames, type CryptoOptions, type ExecutionCrypto, type NodeCrypto } from './crypto/types.ts';
 export {
   assignRegions,
   formatLatencyModel,

@@ -40,13 +40,14 @@ export {
   BlockExecutor,
   type BlockExecutorModules,
   type BlockExecutorOptions,
+  type ExecutionCrypto,
   genesisBlock,
   InvalidBlockError,
   type ParentBlock,
 } from './execution/block-executor.ts';
 export { effectiveGasPrice, nextBaseFee } from './execution/fees.ts';
 export { type BlockProposal, type ExecutedBlock, type Leftover } from './execution/types.ts';
-export { type Rejection, rejection, type RejectionCode, rejectionOf } from './mempool/admission.ts';
+export { type ChainRules, checkStatic, type Rejection, rejection, type RejectionCode, rejectionOf } from './mempool/admission.ts';
 export { DEFAULT_MEMPOOL, Mempool, type MempoolOptions } from './mempool/mempool.ts';
 export { proposalDelayMs, type ScheduleOptions } from './production/schedule.ts';
 export { type LogLine } from './log-line.ts';
@@ -70,7 +71,7 @@ export { type Account, type Contract } from './state/account.ts';
 export { type AccountReader, type ProvenKey, ShardState, type StateDelta } from './state/shard-state.ts';
 export { Trie, type TrieCommit, type TrieSize } from './state/trie/trie.ts';
 export { AdmissionBatch, RECORD_BYTES } from './transaction/admission-record.ts';
-export { addressOfPublicKey, decodeTransaction, intrinsicGasOf, recoverSender } from './transaction/decode.ts';
+export { addressOfPublicKey, decodeCalls, decodeTransaction, intrinsicGasOf, recoverSender } from './transaction/decode.ts';
 export { addressOfSecretKey, encodeTransaction, type SignedTransaction, signingPayload, signTransaction } from './transaction/encode.ts';
 export { statusOf, TRANSACTION_ERRORS, TransactionError, type TransactionErrorCode } from './transaction/errors.ts';
 export { GAS_TRANSACTION, INITCODE_BYTES_MAX, intrinsicGas } from './transaction/intrinsic-gas.ts';
@@ -78,17 +79,37 @@ export { type AdmissionPolicy, recoverBatch } from './transaction/recover-batch.
 export {
   type AccessListEntry,
   type AccessListFields,
+  BATCH_CALLS_MAX,
+  BATCH_TYPE,
+  type BatchCall,
+  type BatchFields,
   type DecodedTransaction,
   type DynamicFeeFields,
   type LegacyFields,
   type PoolTransaction,
   type RecoveryPrimitives,
+  type SetCodeFields,
+  type SignedAuthorization,
   type TransactionFields,
   type TransactionSignature,
   type TransactionSigner,
   type TransactionType,
 } from './transaction/types.ts';
 export { type EvmCrypto, type EvmFork, type Precompile, type Precompiles } from './execution/evm/types.ts';
+export { type FoundAccessList, findAccessList } from './execution/evm/simulate/access-list.ts';
+export { BlockHashWanted, nextHeader, pastEnvironment } from './execution/evm/simulate/environment.ts';
+export { estimateGas, type GasEstimate } from './execution/evm/simulate/estimate-gas.ts';
+export { haltWords } from './execution/evm/simulate/halt-words.ts';
+export { type AccountOverride, OverriddenSource } from './execution/evm/simulate/overridden-source.ts';
+export { PastSource, type PastSourceModules } from './execution/evm/simulate/past-source.ts';
+export { PastStems } from './execution/evm/simulate/past-stems.ts';
+export { revertReason } from './execution/evm/simulate/revert-reason.ts';
+export { type NotSimulated, type Simulated, type SimulatedRequest, Simulator } from './execution/evm/simulate/simulator.ts';
+export { type CallFrame, CallTracer, type CallTracerOptions } from './execution/evm/trace/call-tracer.ts';
+export { type ReplayedBlock, type ReplayedTransaction, replayTo } from './execution/evm/trace/replay.ts';
+export { type StructLog, StructLogger, type StructLoggerOptions } from './execution/evm/trace/struct-logger.ts';
+export { Homes } from './execution/contracts/homes.ts';
+export { poolTransactionOf, toEvmTransaction } from './transaction/evm-transaction.ts';
 export { type EvmFeePolicy, type EvmTransaction, type TransactionOutcome } from './execution/evm/transaction.ts';
 export { type BlockEnvironment, type SourceAccount, type StateSource } from './execution/evm/types.ts';
 export { type WorldChanges } from './execution/evm/world-state.ts';

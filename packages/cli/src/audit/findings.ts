@@ -1,7 +1,7 @@
 import { toHex } from '@shardlab/crosslink';
 
 /** What a check is about; the parts of the report that count violations count those of their own area. */
-export type FindingArea = 'genesis' | 'chain' | 'supply' | 'atomicity' | 'locks' | 'sequences' | 'proofs' | 'crosslinks' | 'ledger';
+export type FindingArea = 'genesis' | 'chain' | 'supply' | 'atomicity' | 'locks' | 'sequences' | 'proofs' | 'crosslinks' | 'ledger' | 'contracts';
 
 /** Every check that the audit makes, by the name under which a violation is reported, with its area. */
 export const CHECKS = {
@@ -68,6 +68,11 @@ export const CHECKS = {
   'ledger-committed': 'ledger',
   'ledger-aborted': 'ledger',
   'ledger-rejected': 'ledger',
+  'token-supply': 'contracts',
+  'collectible-supply': 'contracts',
+  'pool-reserves': 'contracts',
+  'constant-product': 'contracts',
+  'lending-solvency': 'contracts',
 } as const satisfies Record<string, FindingArea>;
 
 /** The name of one check. */

@@ -29,7 +29,7 @@ function placeOf({ shard, height, hash }: Finding): string {
 export function renderAudit(report: AuditReport, options: RenderOptions = {}): string[] {
   const paint = (good: boolean, text: string): string => (options.colour === true ? `${good ? GREEN : RED}${text}${RESET}` : text);
   const row = (good: boolean, name: string, text: string): string => `  ${paint(good, good ? 'ok ' : 'BAD')} ${name.padEnd(11)} ${text}`;
-  const { supply, atomicity, locks, sequences, proofs, ledger, validators, checks } = report;
+  const { supply, atomicity, locks, sequences, proofs, ledger, contracts, validators, checks } = report;
   const violations = Object.values(checks).reduce((sum, count) => sum + count, 0);
   const cut = Object.entries(report.cut).map(([shard, height]) => `${shard}:${height}`);
   const lines = [
@@ -43,6 +43,7 @@ export function renderAudit(report: AuditReport, options: RenderOptions = {}): s
     row(proofs.bad === 0, 'proofs', `${grouped(proofs.batchesChecked)} checked, ${proofs.bad} bad`),
     // Where one validator decides alone there is nobody to compare it with.
     ...(validators.compared === 0 ? [] : [row(validators.forks === 0, 'validators', `${validators.compared} compared, ${validators.forks} forks`)]),
+    ...(contracts.runs === 0 ? [] : [row(contracts.violations === 0, 'contracts', `${Object.keys(contracts.invariants).join(', ')}: ${contracts.violations} violations`)]),
     row(ledger.violations === 0, 'ledger', `${grouped(ledger.checked)} outcomes recounted, ${ledger.violations} violations`),
   ];
   for (const finding of report.findings) lines.push(`  ${paint(false, finding.check)}: ${printable(finding.message)}${placeOf(finding)}`);

@@ -1,4 +1,5 @@
 import type { Finding, Findings } from './findings.ts';
+import type { InvariantName } from './invariants.ts';
 
 /** What `audit --json` prints: wei as decimal strings. `ok` says that nothing at all was found wrong. */
 export type AuditReport = {
@@ -22,11 +23,15 @@ export type AuditReport = {
   readonly proofs: { readonly batchesChecked: number; readonly bad: number };
   /** Entries of loaders' ledgers that were looked up in the blocks. */
   readonly ledger: { readonly checked: number; readonly violations: number };
+  /** Load runs whose contracts were looked at, and by invariant whether it holds for all of them. Wei that moves inside of contracts is checked by shard only, by `supply`. */
+  readonly contracts: { readonly runs: number; readonly invariants: Readonly<Partial<Record<InvariantName, boolean>>>; readonly violations: number };
   /** Validators whose blocks were compared with those of their committee, and those that have others. */
   readonly validators: { readonly compared: number; readonly forks: number };
   /** Shard blocks up to the cut, transactions listed in them, beacon blocks. */
   readonly blocks: number;
   readonly transactions: number;
+  /** Of those, local ones that reverted: in the chain, fee paid, nothing else done. */
+  readonly reverted: number;
   readonly beaconBlocks: number;
   /** Height of each shard at the cut. */
   readonly cut: Readonly<Record<string, number>>;
@@ -46,7 +51,7 @@ export interface Sums {
 }
 
 /** Everything else that a report says. */
-export type Counts = Pick<AuditReport, 'locks' | 'sequences' | 'proofs' | 'ledger' | 'validators' | 'blocks' | 'transactions' | 'beaconBlocks' | 'cut'> & { readonly crossShard: number };
+export type Counts = Pick<AuditReport, 'locks' | 'sequences' | 'proofs' | 'ledger' | 'contracts' | 'validators' | 'blocks' | 'transactions' | 'reverted' | 'beaconBlocks' | 'cut'> & { readonly crossShard: number };
 
 /** Puts a report together. Adds the finding `supply` if the sums do not balance. */
 export function makeReport(sums: Sums, counts: Counts, findings: Findings): AuditReport {

@@ -19,10 +19,19 @@ export interface RpcOptions {
  * Calls one JSON-RPC method by HTTP POST, three tries when no node answers. Rejects with `audit/unreachable` (no node, no answer in time, or a node that cannot
  * reach the chain in question), `audit/rpc` (the node refuses), `audit/bad-answer`, or the signal's reason.
  */
-export async function callRpc(url: string, method: string, params: readonly unknown[], options: RpcOptions): Promise<unknown> {
+export function callRpc(url: string, method: string, params: readonly unknown[], options: RpcOptions): Promise<unknown> {
+  return withTries(() => tryCall(url, method, params, options), options);
+}
+
+/** As {@link callRpc}, one method with several lists of parameters in one request; the results in their order. Rejects if one call fails. */
+export function callRpcBatch(url: string, method: string, params: readonly (readonly unknown[])[], options: RpcOptions): Promise<unknown[]> {
+  return withTries(() => tryBatch(url, method, params, options), options);
+}
+
+async function withTries<T>(call: () => Promise<T>, options: RpcOptions): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await tryCall(url, method, params, options);
+      return await call();
     } catch (error) {
       options.signal?.throwIfAborted();
       if (attempt === TRIES || !(error instanceof ShardlabError) || error.code !== 'audit/unreachable') throw error;
@@ -44,7 +53,21 @@ export async function getJson(url: string, options: RpcOptions): Promise<unknown
 async function tryCall(url: string, method: string, params: readonly unknown[], options: RpcOptions): Promise<unknown> {
   const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params });
   const text = await exchange(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body }, options);
-  return resultOf(text, url, method);
+  return resultIn(parsed(text, url, method), url, method);
+}
+
+async function tryBatch(url: string, method: string, params: readonly (readonly unknown[])[], options: RpcOptions): Promise<unknown[]> {
+  if (params.length === 0) return [];
+  const body = JSON.stringify(params.map((each, id) => ({ jsonrpc: '2.0', id, method, params: each })));
+  const text = await exchange(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body }, options);
+  const answers = parsed(text, url, method);
+  if (!Array.isArray(answers)) {
+    // A node that refuses the whole batch answers once.
+    resultIn(answers, url, method);
+    throw badAnswer(method, 'is not a list, as the batch was');
+  }
+  const byId = new Map((answers as unknown[]).map((answer) => [fieldsOf(answer, method)['id'], answer]));
+  return params.map((_, id) => resultIn(byId.get(id), url, method));
 }
 
 /** One HTTP exchange; the text of the answer, bounded. */
@@ -78,13 +101,15 @@ async function boundedText(response: Response, url: string): Promise<string> {
   return Buffer.concat(parts).toString('utf8');
 }
 
-function resultOf(text: string, url: string, method: string): unknown {
-  let answer: unknown;
+function parsed(text: string, url: string, method: string): unknown {
   try {
-    answer = JSON.parse(text);
+    return JSON.parse(text);
   } catch (cause) {
     throw new ShardlabError('audit/bad-answer', `${method}: ${url} does not answer JSON: is it a node's URL?`, { url, method }, { cause });
   }
+}
+
+function resultIn(answer: unknown, url: string, method: string): unknown {
   const { result, error } = fieldsOf(answer, method);
   if (error !== undefined && error !== null) {
     const { code, message } = fieldsOf(error, method);

@@ -4,6 +4,7 @@ import { CrossShardBook } from './cross-shard-book.ts';
 import { type CutShard, findCut, unpinAll } from './cut.ts';
 import { Findings } from './findings.ts';
 import { checkForks } from './fork-check.ts';
+import { checkInvariants, type InvariantName } from './invariants.ts';
 import { auditLedger, type LedgerEntry, readLedgers } from './ledger.ts';
 import { MessageBook } from './message-log.ts';
 import { fetchGenesis, type NetworkGenesis } from './network-genesis.ts';
@@ -13,6 +14,7 @@ import { Source } from './source.ts';
 import { auditState, type ShardBooks } from './state-books.ts';
 import { auditStateProofs } from './state-proofs.ts';
 import { TransactionBook } from './transaction-book.ts';
+import { readWorkloadFile } from './workload-file.ts';
 
 /** How long one call may take by default. */
 const CALL_TIMEOUT_MS = 30_000;
@@ -29,6 +31,8 @@ export interface AuditOptions {
   readonly ledger?: AsyncIterable<LedgerEntry> | Iterable<LedgerEntry>;
   /** Ledgers as files, as load runs write them. */
   readonly ledgerFiles?: readonly string[];
+  /** `workload.json` of the network's directory: what contracts there are to check; it need not exist. */
+  readonly workloadFile?: string | undefined;
   /** For one try of one call, in milliseconds; default 30,000. */
   readonly timeoutMs?: number;
   /** Calls the audit off: it then rejects with the signal's reason. */
@@ -106,6 +110,7 @@ class Audit {
     this.modules.messages.compare();
     this.modules.crossShard.judge(books);
     const ledger = await this.recountLedger(cut, walks);
+    const contracts = await this.checkContracts();
     progress('comparing validators');
     const compared = await checkForks({ source, hasher: crypto, findings, genesisHash: network.hash });
     const total = (of: (walk: ShardWalk) => number): number => walks.reduce((sum, walk) => sum + of(walk), 0);
@@ -117,9 +122,11 @@ class Audit {
         sequences: this.modules.messages.totals(),
         proofs: { batchesChecked: total((walk) => walk.batchesChecked) + stateProofs.checked, bad: total((walk) => walk.batchesBad) + stateProofs.bad },
         ledger,
+        contracts,
         validators: { compared, forks: findings.count('fork') },
         blocks: total((walk) => walk.blocks),
         transactions: total((walk) => walk.transactions),
+        reverted: this.modules.transactions.reverted,
         beaconBlocks: this.modules.beacon.height,
         cut: Object.fromEntries(cut.map(({ header }) => [String(header.shard), header.height])),
       },
@@ -188,5 +195,20 @@ class Audit {
     const given = await auditLedger(ledger ?? [], this.modules.transactions, findings);
     const files = await auditLedger(readLedgers(ledgerFiles, toHex(network.hash)), this.modules.transactions, findings);
     return { checked: given.checked + files.checked, violations: files.violations };
+  }
+
+  /** What holds of the contracts that load runs have left, at the shards' heads. */
+  private async checkContracts(): Promise<AuditReport['contracts']> {
+    const { source, findings, progress, network } = this.parts;
+    const { workloadFile } = this.options;
+    const file = workloadFile === undefined ? undefined : readWorkloadFile(workloadFile, toHex(network.hash));
+    const invariants: Partial<Record<InvariantName, boolean>> = {};
+    for (const run of file?.runs ?? []) {
+      progress(`checking the contracts of the workload ${run.name}`);
+      const { ok, violations } = await checkInvariants(run, source);
+      for (const [name, holds] of Object.entries(ok) as [InvariantName, boolean][]) invariants[name] = (invariants[name] ?? true) && holds;
+      for (const { name, shard, message } of violations) findings.add(name, message, { shard });
+    }
+    return { runs: file?.runs.length ?? 0, invariants, violations: findings.area('contracts') };
   }
 }

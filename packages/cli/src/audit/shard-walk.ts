@@ -25,6 +25,11 @@ export interface WalkModules extends HeaderModules {
   readonly transactions: TransactionBook;
 }
 
+/** Messages with wei: commits of what was prepared, and credits from contracts (R12). */
+function carriesValue(message: CrossShardMessage): message is Extract<CrossShardMessage, { value: bigint }> {
+  return message.kind === 'credit' || (message.kind === 'decision' && message.commit);
+}
+
 /** Walks one shard's chain from its genesis, block by block, checks each against what came before, and writes down what later checks compare. */
 export class ShardWalk {
   readonly shard: number;
@@ -142,7 +147,7 @@ export class ShardWalk {
         const message = this.message(data, place);
         if (message === undefined) continue;
         crossShard.consumed(at, message);
-        if (message.kind === 'decision' && message.commit) moves.received(source, message.value);
+        if (carriesValue(message)) moves.received(source, message.value);
       }
     }
   }
@@ -155,7 +160,7 @@ export class ShardWalk {
       const message = this.message(data, place);
       if (message === undefined) continue;
       crossShard.sent(at, message);
-      if (message.kind === 'decision' && message.commit) moves.gave(destination, message.value);
+      if (carriesValue(message)) moves.gave(destination, message.value);
       if (message.kind === 'prepare' && message.attempt === 0) prepared.add(hashKey(message.txHash));
     }
   }
@@ -171,7 +176,7 @@ export class ShardWalk {
   }
 
   /**
-   * R15: within a shard nothing but a commit Decision, sent or consumed, changes the sum of balances, escrow and burned; and only fees are burned. A
+   * R12, R15: within a shard nothing but a commit Decision or a credit, sent or consumed, changes the sum of balances, escrow and burned; and only fees are burned. A
    * difference is reported where it arises, not again in every block after it.
    */
   private checkMoney(block: Block, place: Place): void {
@@ -190,7 +195,9 @@ export class ShardWalk {
     const listed = new Set<string>();
     for (const receipt of block.receipts) {
       if (receipt.crossShard) this.modules.crossShard.listed(this.shard, block.header.height, receipt);
-      else listed.add(hashKey(receipt.txHash));
+      // An atomic batch within one shard ends in its block, without a Prepare.
+      const endsHere = !receipt.crossShard || (receipt.bodyHeight === block.header.height && !prepared.has(hashKey(receipt.txHash)));
+      if (endsHere) listed.add(hashKey(receipt.txHash));
     }
     for (const hash of hashes) {
       const key = hashKey(hash);

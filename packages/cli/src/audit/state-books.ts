@@ -1,6 +1,7 @@
 import {
   ACCOUNTS,
   BASIC_DATA_POSITION,
+  BLOCK_HASHES,
   compatible,
   computeStateRoot,
   type CoordinatorRecord,
@@ -10,6 +11,7 @@ import {
   decodeParkedCredit,
   decodeParticipantRecord,
   decodeRecord,
+  decodeStub,
   equalBytes,
   type Lock,
   type LockMode,
@@ -17,6 +19,7 @@ import {
   PARKED,
   type ParticipantRecord,
   ShardlabError,
+  STUBS,
   XTX_COORDINATOR,
   XTX_PARTICIPANT,
 } from '@shardlab/crosslink';
@@ -43,6 +46,9 @@ const ACCOUNT_SPACE = hashKey(ACCOUNTS);
 const COORDINATOR_SPACE = hashKey(XTX_COORDINATOR);
 const PARTICIPANT_SPACE = hashKey(XTX_PARTICIPANT);
 const PARKED_SPACE = hashKey(PARKED);
+const STUB_SPACE = hashKey(STUBS);
+const BLOCK_HASH_SPACE = hashKey(BLOCK_HASHES);
+
 
 /** Sums up one state, stem by stem. */
 class Books {
@@ -75,7 +81,9 @@ class Books {
       if (space === COORDINATOR_SPACE) this.coordinators.set(id, decodeCoordinatorRecord(record));
       else if (space === PARTICIPANT_SPACE) this.participants.set(id, decodeParticipantRecord(record));
       else if (space === PARKED_SPACE) this.parked += decodeParkedCredit(record);
-      else throw new ShardlabError('audit/state', 'a record in a namespace that nobody knows');
+      // Where contracts live, and hashes for BLOCKHASH: no wei in them.
+      else if (space === STUB_SPACE) decodeStub(record);
+      else if (space !== BLOCK_HASH_SPACE) throw new ShardlabError('audit/state', 'a record in a namespace that nobody knows');
     }
     for (const [id, record] of [...this.coordinators, ...this.participants]) {
       if (!hashKey(record.id).startsWith(id)) throw new ShardlabError('audit/state', 'a record in the place of another');

@@ -21,6 +21,8 @@ export function hashKey(hash: Uint8Array): string {
 
 /** Every transaction of every block, in about a hundred bytes each: where it was taken in, and how it ended. */
 export class TransactionBook {
+  /** Local transactions whose code reverted. */
+  reverted = 0;
   private readonly findings: Findings;
   /** By hash: its place while it is open, then its outcome. */
   private readonly states = new Map<string, number>();
@@ -48,7 +50,10 @@ export class TransactionBook {
     if (state !== placeOf(shard, receipt.bodyHeight, receipt.bodyIndex)) {
       this.findings.add('receipt-place', `a receipt says that its transaction is item ${receipt.bodyIndex} of block ${receipt.bodyHeight}, where it is not`, place);
     }
-    this.states.set(key, receipt.status === 1 ? COMMITTED : ABORTED);
+    // A local transaction that reverts is committed: it is in the chain, its nonce and fee are spent. One that crosses shards and fails is aborted.
+    const isReverted = receipt.status === 0 && !receipt.crossShard;
+    if (isReverted) this.reverted++;
+    this.states.set(key, receipt.status === 1 || isReverted ? COMMITTED : ABORTED);
   }
 
   /** What became of the transaction under a {@link hashKey}. */

@@ -19,8 +19,11 @@ export interface AccountPlan {
   readonly allocation: readonly (readonly [string, string])[];
 }
 
+/** Ethereum's forks whose rules a network can have. */
+export const FORKS = ['cancun', 'prague'] as const satisfies readonly Genesis['forks'][];
 /** What {@link genesisText} needs to know. */
 export interface GenesisOptions extends NetworkSize {
+  readonly forks: Genesis['forks'];
   /** Of the validators' keys. */
   readonly seed: number;
   readonly accounts: AccountPlan;
@@ -47,7 +50,7 @@ export function genesisText(crypto: Crypto, options: GenesisOptions): string {
       lockWaitersMax: 1_024,
       epochLength: 3_600,
     },
-    forks: 'cancun',
+    forks: options.forks,
     feePolicy: 'burn',
     crossShardProtocol: 'two-phase-commit',
     timestampMs: GENESIS_TIMESTAMP_MS,

@@ -12,6 +12,8 @@ export interface ClusterPaths {
   readonly accountsFile: string;
   /** What load runs expect to find in the blocks, for the audit. */
   readonly ledgers: string;
+  /** Which contracts load runs have deployed, for the audit. */
+  readonly workloadFile: string;
 }
 
 /** Files of one node; absolute paths. */
@@ -34,6 +36,7 @@ export function clusterPaths(dataDir: string): ClusterPaths {
     lockFile: join(root, 'cluster.lock'),
     accountsFile: join(root, 'accounts.json'),
     ledgers: join(root, 'ledgers'),
+    workloadFile: join(root, 'workload.json'),
   };
 }
 

@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync } from 'node:fs';
-import type { Crypto } from '@shardlab/crosslink';
+import type { Crypto, Genesis } from '@shardlab/crosslink';
 import { usageError } from '../output/cli-error.ts';
 import { bringUp, type BringUpOptions, recordedPorts } from './bring-up.ts';
 import { type Cluster, inspectDataDir, writeCluster } from './cluster-file.ts';
@@ -22,6 +22,7 @@ export interface ShownAccount {
 export interface NewNetwork extends NetworkSize {
   readonly seed: number;
   readonly basePort: number;
+  readonly forks: Genesis['forks'];
 }
 
 /** The accounts of a new network. */
@@ -41,6 +42,7 @@ export interface Demands {
   /** SHA-256 of the trace file, hex. */
   readonly trace?: string | undefined;
   readonly basePort?: number | undefined;
+  readonly fork?: Genesis['forks'] | undefined;
 }
 
 /** What {@link openCluster} needs. */
@@ -101,11 +103,11 @@ export function readShownAccounts(dataDir: string): ShownAccount[] {
   });
 }
 
-function assertAgrees(demands: Demands, cluster: Cluster, workload: { accounts?: number; trace?: string }, root: string): void {
+function assertAgrees(demands: Demands, cluster: Cluster, { workload, forks }: Pick<Genesis, 'workload' | 'forks'>, root: string): void {
   const differ = (flag: string, asked: string, has: string): never => {
     throw usageError('cluster/contradiction', `the network in ${root} has ${has}, not ${asked}: leave out ${flag}, or choose another --data-dir`);
   };
-  const { shards, validators, beaconValidators, seed, accounts, trace, basePort } = demands;
+  const { shards, validators, beaconValidators, seed, accounts, trace, basePort, fork } = demands;
   if (shards !== undefined && shards !== cluster.shards) differ('--shards', `${shards}`, `${cluster.shards} shards`);
   if (validators !== undefined && validators !== cluster.validators) differ('--validators', `${validators}`, `committees of ${cluster.validators}`);
   if (beaconValidators !== undefined && beaconValidators !== cluster.beaconValidators) {
@@ -115,6 +117,7 @@ function assertAgrees(demands: Demands, cluster: Cluster, workload: { accounts?:
   const from = workload.trace === undefined ? `${workload.accounts ?? 0} derived accounts` : `the accounts of a trace (sha-256 ${workload.trace})`;
   if (trace !== undefined && trace !== workload.trace) differ('--trace', `those of the trace with sha-256 ${trace}`, from);
   if (accounts !== undefined && accounts !== workload.accounts) differ('--accounts', `${accounts}`, from);
+  if (fork !== undefined && fork !== forks) differ('--fork', fork, `the rules of ${forks}`);
   const [rpc = 0] = recordedPorts(cluster.nodes[0]!);
   if (basePort !== undefined && basePort !== 0 && rpc !== 0 && rpc !== basePort) differ('--base-port', `${basePort}`, `base port ${rpc}`);
 }
@@ -128,7 +131,7 @@ async function openLocked(options: OpenOptions): Promise<OpenedCluster> {
   if (state.kind === 'cluster') {
     cluster = state.cluster;
     const { genesis } = readGenesis(options.crypto, paths.genesisFile, cluster.genesisHash);
-    assertAgrees(options.demands, cluster, genesis.workload, paths.dataDir);
+    assertAgrees(options.demands, cluster, genesis, paths.dataDir);
     accounts = readShownAccounts(options.dataDir);
   } else {
     const ports = planPorts(options.network.basePort, nodeIdentities(options.network).length).flatMap(({ rpc, p2p }) => [rpc, p2p]);

@@ -36,6 +36,11 @@ function ledgerFiles(cli: Cli, options: AuditOptions): string[] {
   return options.rpc !== undefined && options.dataDir === undefined ? [] : ledgersIn(cli.dataDir(options));
 }
 
+/** What tells of the contracts of load runs. A network named by --rpc has none unless told where it lives. */
+function contractsFile(cli: Cli, options: AuditOptions): string | undefined {
+  return options.rpc !== undefined && options.dataDir === undefined ? undefined : clusterPaths(cli.dataDir(options)).workloadFile;
+}
+
 /** `shardlab audit`: exit code 1 when the books do not balance. */
 export function auditCommand(cli: Cli): Command {
   return cli
@@ -49,7 +54,7 @@ export function auditCommand(cli: Cli): Command {
         const progress = cli.progress(options);
         try {
           const report = await cli.context.interruptible((signal) =>
-            modules.runAudit({ rpcUrl, ledgerFiles: files, signal, onProgress: (line) => progress.update(line) }),
+            modules.runAudit({ rpcUrl, ledgerFiles: files, workloadFile: contractsFile(cli, options), signal, onProgress: (line) => progress.update(line) }),
           );
           progress.clear();
           if (options.json === true) writeJsonLine(stdout, report);

@@ -18,11 +18,28 @@ export interface TransferFields {
   readonly value: bigint;
 }
 
+/** One call of an atomic batch. */
+export interface BatchCallFields {
+  /** 20 bytes. */
+  readonly to: Uint8Array;
+  /** Wei. */
+  readonly value: bigint;
+  readonly gasLimit: number;
+  readonly data: Uint8Array;
+}
+
+/** An atomic batch (type 0x70), before it is signed; `gasLimit` is left out: it is what the calls and the batch itself need. */
+export interface BatchFields extends Omit<TransferFields, 'to' | 'value' | 'gasLimit'> {
+  readonly calls: readonly BatchCallFields[];
+}
+
 /** What `audit` asks of the auditor. */
 export interface AuditRequest {
   readonly rpcUrl: string;
   /** Ledgers of load runs whose outcomes the blocks must agree with. */
   readonly ledgerFiles: readonly string[];
+  /** `workload.json` of the data directory, which need not exist. */
+  readonly workloadFile: string | undefined;
   readonly signal: AbortSignal | undefined;
   onProgress(text: string): void;
 }
@@ -34,6 +51,8 @@ export interface CliModules {
   addressOf(secretKey: Uint8Array): Promise<Uint8Array>;
   /** Signs as type 2. */
   signTransfer(fields: TransferFields, secretKey: Uint8Array): Promise<{ readonly raw: Uint8Array; readonly hash: Uint8Array }>;
+  /** Signs as type 0x70. */
+  signBatch(fields: BatchFields, secretKey: Uint8Array): Promise<{ readonly raw: Uint8Array; readonly hash: Uint8Array }>;
   planDerivedGenesis(accounts: number, seed: number): Promise<GenesisPlan>;
   planTraceGenesis(file: string, seed: number): Promise<GenesisPlan>;
   runLoad(options: LoadOptions, modules: LoadModules): Promise<LoadReport>;

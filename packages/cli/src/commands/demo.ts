@@ -1,17 +1,19 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SHARDS_MAX } from '@shardlab/crosslink';
+import { type Genesis, SHARDS_MAX } from '@shardlab/crosslink';
 import { type Command, Option } from 'commander';
 import { stopCluster } from '../cluster/change-cluster.ts';
 import { inspectDataDir } from '../cluster/cluster-file.ts';
+import { FORKS } from '../cluster/genesis-file.ts';
 import { EXIT_GOOD, usageError } from '../output/cli-error.ts';
 import type { LiveLine } from '../output/live-line.ts';
 import type { Beside } from '../chaos/demo-chaos.ts';
 import { type Cli, type CommonOptions, given, type SizeOptions, sizeOf } from './cli.ts';
-import { CROSS_SHARD_DEFAULT, runAuditedLoad } from './load.ts';
-import { ACCOUNTS_DEFAULT, SEED_DEFAULT, SHARDS_DEFAULT, startNetwork, type StartRequest } from './start-network.ts';
-import { decimal, wholeNumber } from './values.ts';
+import { WORKLOADS, type WorkloadName } from '../workload/names.ts';
+import { CROSS_SHARD_DEFAULT, crossShardRatios, runAuditedLoad } from './load.ts';
+import { ACCOUNTS_DEFAULT, FORK_DEFAULT, SEED_DEFAULT, SHARDS_DEFAULT, startNetwork, type StartRequest } from './start-network.ts';
+import { decimal, oneOf, wholeNumber } from './values.ts';
 
 const RATE_DEFAULT = 1_000;
 const DURATION_DEFAULT_S = 15;
@@ -29,6 +31,8 @@ interface DemoOptions extends CommonOptions, SizeOptions {
   readonly duration: number;
   readonly crossShard: number;
   readonly seed: number;
+  readonly fork: Genesis['forks'];
+  readonly workload: WorkloadName;
   readonly chaos?: true;
 }
 
@@ -42,18 +46,19 @@ function demoDirectory(cli: Cli, options: DemoOptions): { readonly dataDir: stri
   return { dataDir, temporary: false };
 }
 
-async function runDemo(cli: Cli, options: DemoOptions, dataDir: string, progress: LiveLine, signal: AbortSignal): Promise<number> {
+async function runDemo(cli: Cli, options: DemoOptions, command: Command, dataDir: string, progress: LiveLine, signal: AbortSignal): Promise<number> {
   const { context } = cli;
-  const { shards, validators, rate, seed } = options;
-  const wanted: StartRequest = { dataDir, ...sizeOf(options), accounts: ACCOUNTS_DEFAULT, seed, basePort: 0, traceFile: undefined, logLevel: undefined, demands: {} };
+  const { shards, validators, rate, seed, fork } = options;
+  const wanted: StartRequest = { dataDir, ...sizeOf(options), accounts: ACCOUNTS_DEFAULT, seed, basePort: 0, fork, traceFile: undefined, logLevel: undefined, demands: {} };
   const opened = await startNetwork(context, wanted, progress, signal);
   const rpcUrl = opened.cluster.nodes[0]!.rpcUrl;
   const chains = `a beacon and ${shards} ${shards === 1 ? 'shard' : 'shards'}${validators === 1 ? '' : ` of ${validators} validators`}`;
   progress.note(`${opened.cluster.nodes.length} nodes run: ${chains}, each ${validators === 1 ? '' : 'validator '}its own process`);
-  const crossShardRatio = shards === 1 ? 0 : options.crossShard;
+  const { workload } = options;
+  const ratios = crossShardRatios(workload, options.crossShard, given(command, 'crossShard'), shards);
   const durationMs = options.duration * 1_000;
   const drainTimeoutMs = options.chaos === true ? CHAOS_DRAIN_TIMEOUT_MS : DRAIN_TIMEOUT_MS;
-  const load = { rpcUrl, dataDir, rate, durationMs, drainTimeoutMs, crossShardRatio, seed };
+  const load = { rpcUrl, dataDir, rate, durationMs, drainTimeoutMs, workload, ...ratios, seed };
   const beside = async (ended: AbortSignal): Promise<Beside> => {
     const { demoChaos } = await import('../chaos/demo-chaos.ts');
     return demoChaos({ dataDir, launch: { command: context.nodeCommand, env: context.env }, seed, durationMs, validators }, ended);
@@ -74,8 +79,10 @@ export function demoCommand(cli: Cli): Command {
     .withSize(command, DEMO_SHARDS_MAX, SHARDS_DEFAULT)
     .addOption(new Option('--rate <number>', 'transactions per second').default(RATE_DEFAULT).argParser(decimal(0, 1_000_000, false)))
     .addOption(new Option('--duration <seconds>', 'of the load').default(DURATION_DEFAULT_S).argParser(decimal(0, DURATION_MAX_S, false)))
-    .addOption(new Option('--cross-shard <ratio>', 'exact share of cross-shard transactions').default(CROSS_SHARD_DEFAULT).argParser(decimal(0, 1, true)))
+    .addOption(new Option('--workload <name>', `what the transactions do: ${WORKLOADS.join(', ')}`).default('transfer').argParser(oneOf(WORKLOADS)))
+    .addOption(new Option('--cross-shard <ratio>', 'exact share of cross-shard transactions; of calls of contracts: 0 unless given').default(CROSS_SHARD_DEFAULT).argParser(decimal(0, 1, true)))
     .addOption(new Option('--seed <seed>', 'of keys and transactions').default(SEED_DEFAULT).argParser(wholeNumber(0, Number.MAX_SAFE_INTEGER)))
+    .addOption(new Option('--fork <name>', `of Ethereum, whose rules hold: ${FORKS.join(', ')}`).default(FORK_DEFAULT).argParser(oneOf(FORKS)))
     .addOption(new Option('--chaos', 'kill, pause, cut off, delay and lose while the load runs, by the seed'))
     .action(
       cli.run<DemoOptions>(async (options, command) => {
@@ -87,7 +94,7 @@ export function demoCommand(cli: Cli): Command {
         return cli.context.interruptible(async (signal) => {
           let exitCode: number | undefined;
           try {
-            exitCode = await runDemo(cli, options, dataDir, progress, signal);
+            exitCode = await runDemo(cli, options, command, dataDir, progress, signal);
             return exitCode;
           } finally {
             progress.clear();

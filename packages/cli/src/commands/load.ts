@@ -7,6 +7,7 @@ import type { AuditReport } from '../audit/report.ts';
 import type { Beside } from '../chaos/demo-chaos.ts';
 import type { LoadOptions } from '../load/options.ts';
 import type { LoadProgress } from '../load/run-load.ts';
+import { clusterPaths } from '../cluster/layout.ts';
 import { EXIT_BAD, EXIT_GOOD, usageError } from '../output/cli-error.ts';
 import { LiveLine } from '../output/live-line.ts';
 import { type Output, writeJsonLine, writeLines } from '../output/output.ts';
@@ -16,10 +17,11 @@ import { ProgressView } from '../report/progress.ts';
 import { reportLines } from '../report/table.ts';
 import { networkStatus, type NetworkStatus } from '../rpc/methods.ts';
 import { ledgersIn } from './audit.ts';
+import { WORKLOADS, type WorkloadName } from '../workload/names.ts';
 import { type Cli, given, type NetworkOptions } from './cli.ts';
 import { clientOf, findNetwork } from './network.ts';
 import { fileDigest, SEED_DEFAULT } from './start-network.ts';
-import { decimal, text, wholeNumber } from './values.ts';
+import { decimal, oneOf, text, wholeNumber } from './values.ts';
 
 /** Transactions per second unless told otherwise: half of what two cores bear. */
 export const RATE_DEFAULT = 1_000;
@@ -40,6 +42,7 @@ interface LoadCommandOptions extends NetworkOptions {
   readonly zipf: number;
   readonly seed: number;
   readonly trace?: string;
+  readonly workload: WorkloadName;
   /** False with --no-audit. */
   readonly audit: boolean;
 }
@@ -68,8 +71,8 @@ function assertExclusive(options: LoadCommandOptions, command: Command): void {
     throw usageError('cli/contradiction', '--duration and --count exclude each other: the rate gives the other one');
   }
   if (options.trace === undefined) return;
-  for (const [name, flag] of [['crossShard', '--cross-shard'], ['zipf', '--zipf']] as const) {
-    if (given(command, name)) throw usageError('cli/contradiction', `${flag} and --trace exclude each other: a trace brings its own senders and recipients`);
+  for (const [name, flag] of [['crossShard', '--cross-shard'], ['zipf', '--zipf'], ['workload', '--workload']] as const) {
+    if (given(command, name)) throw usageError('cli/contradiction', `${flag} and --trace exclude each other: a trace brings its own transactions`);
   }
 }
 
@@ -118,7 +121,7 @@ export async function runAuditedLoad(cli: Cli, wanted: AuditedLoad, signal: Abor
   const output = cli.progressOutput({ ...(json ? { json: true } : {}) });
   const before = new Set(ledgersIn(load.dataDir));
   const runLoad = (): Promise<LoadReport> => withProgressView(output, (onProgress) => modules.runLoad(load, { signal, onProgress }));
-  const { report, besides } = await runBeside(wanted.beside, signal, runLoad).catch((error: unknown) => {
+  const { report: loaded, besides } = await runBeside(wanted.beside, signal, runLoad).catch((error: unknown) => {
     // Interrupted before anything was sent: what the user did, not what the load says of it.
     signal.throwIfAborted();
     throw error;
@@ -130,11 +133,12 @@ export async function runAuditedLoad(cli: Cli, wanted: AuditedLoad, signal: Abor
       const ledgerFiles = ledgersIn(load.dataDir).filter((file) => !before.has(file));
       // The node that the load began with may be down by now.
       const { rpcUrl } = await findNetwork(cli, wanted.network);
-      audit = await modules.runAudit({ rpcUrl, ledgerFiles, signal, onProgress: (line) => progress.update(line) });
+      audit = await modules.runAudit({ rpcUrl, ledgerFiles, workloadFile: clusterPaths(load.dataDir).workloadFile, signal, onProgress: (line) => progress.update(line) });
     } finally {
       progress.clear();
     }
   }
+  const report = withWeiSupply(loaded, audit);
   const ok = report.ok && audit?.ok !== false && besides?.ok !== false;
   if (json) writeJsonLine(stdout, { ...report, ok, ...besides?.fields, ...(audit === undefined ? {} : { audit }) });
   else {
@@ -143,6 +147,13 @@ export async function runAuditedLoad(cli: Cli, wanted: AuditedLoad, signal: Abor
   }
   signal.throwIfAborted();
   return ok ? EXIT_GOOD : EXIT_BAD;
+}
+
+/** The invariant of plain transfers, and of whatever else moves wei, is the audit's to check. */
+function withWeiSupply(report: LoadReport, audit: AuditReport | undefined): LoadReport {
+  if (audit === undefined) return report;
+  const { workload } = report;
+  return { ...report, workload: { ...workload, invariants: { ...workload.invariants, 'wei-supply': audit.supply.difference === '0' } } };
 }
 
 async function withProgressView<T>(output: Output | undefined, task: (onProgress: (progress: LoadProgress) => void) => Promise<T>): Promise<T> {
@@ -156,9 +167,17 @@ async function withProgressView<T>(output: Output | undefined, task: (onProgress
   }
 }
 
-function loadOptions(cli: Cli, options: LoadCommandOptions, rpcUrl: string, dataDir: string, shards: number): AuditedLoad['load'] {
+/** The cross-shard shares of a workload: calls of contracts stay in their shard unless the user gives a ratio, which then holds for everything. */
+export function crossShardRatios(workload: WorkloadName, ratio: number, isGiven: boolean, shards: number): { readonly crossShardRatio: number; readonly callCrossShardRatio: number } {
+  const own = shards === 1 ? 0 : ratio;
+  return { crossShardRatio: own, callCrossShardRatio: workload !== 'transfer' && isGiven ? own : 0 };
+}
+
+function loadOptions(cli: Cli, options: LoadCommandOptions, command: Command, rpcUrl: string, dataDir: string, shards: number): AuditedLoad['load'] {
   const { rate, count, duration, seed } = options;
-  const from = options.trace === undefined ? { crossShardRatio: shards === 1 ? 0 : options.crossShard, zipf: options.zipf } : { trace: cli.file(options.trace) };
+  const { workload, zipf, crossShard } = options;
+  const ratios = crossShardRatios(workload, crossShard, given(command, 'crossShard'), shards);
+  const from = options.trace === undefined ? { workload, ...ratios, zipf } : { trace: cli.file(options.trace) };
   const durationS = duration ?? (count === undefined && options.trace === undefined ? DURATION_DEFAULT_S : undefined);
   return {
     rpcUrl,
@@ -180,7 +199,8 @@ export function loadCommand(cli: Cli): Command {
     .addOption(new Option('--rate <number>', 'transactions per second').default(RATE_DEFAULT).argParser(decimal(0, RATE_MAX, false)))
     .addOption(new Option('--duration <seconds>', `how long (default: ${DURATION_DEFAULT_S}; a trace: all of it)`).argParser(decimal(0, DURATION_MAX_S, false)))
     .addOption(new Option('--count <number>', 'how many, instead').argParser(wholeNumber(1, COUNT_MAX)))
-    .addOption(new Option('--cross-shard <ratio>', 'exact share of cross-shard ones').default(CROSS_SHARD_DEFAULT).argParser(decimal(0, 1, true)))
+    .addOption(new Option('--workload <name>', `what they do: ${WORKLOADS.join(', ')}`).default('transfer').argParser(oneOf(WORKLOADS)))
+    .addOption(new Option('--cross-shard <ratio>', 'exact share of cross-shard ones; of calls of contracts: 0 unless given').default(CROSS_SHARD_DEFAULT).argParser(decimal(0, 1, true)))
     .addOption(new Option('--zipf <exponent>', 'skew of senders and recipients; 0: uniform').default(0).argParser(decimal(0, ZIPF_MAX, true)))
     .addOption(new Option('--seed <seed>', 'of senders, recipients and values').default(SEED_DEFAULT).argParser(wholeNumber(0, Number.MAX_SAFE_INTEGER)))
     .addOption(new Option('--trace <file>', 'replay this trace, which the network was started with').argParser(text('a file')))
@@ -200,7 +220,7 @@ export function loadCommand(cli: Cli): Command {
         assertOptionsFit(options, command, status.shards);
         const ledger = ledgerPlace(cli, options);
         try {
-          const load = loadOptions(cli, options, network.rpcUrl, ledger.dataDir, status.shards);
+          const load = loadOptions(cli, options, command, network.rpcUrl, ledger.dataDir, status.shards);
           return await cli.context.interruptible((signal) => runAuditedLoad(cli, { json: options.json === true, audit: options.audit, network: options, load }, signal));
         } finally {
           ledger.remove();

@@ -16,6 +16,13 @@ export const systemModules: CliModules = {
     const transaction = { ...fields, type: 2, to: fields.to as Address, data: new Uint8Array(0), accessList: [] } as const;
     return signTransaction(transaction, secretKey, await createCrypto());
   },
+  async signBatch({ calls, ...rest }, secretKey) {
+    const [{ createCrypto }, { BATCH_TYPE, intrinsicGasOf, signTransaction }] = await Promise.all([import('@shardlab/node'), import('@shardlab/shard')]);
+    const fields = { ...rest, type: BATCH_TYPE, gasLimit: 0, calls: calls.map((call) => ({ ...call, to: call.to as Address })) } as const;
+    // Prague asks for no less than Cancun, and what is not used is not paid.
+    const gasLimit = calls.reduce((sum, call) => sum + call.gasLimit, intrinsicGasOf(fields, 'prague'));
+    return signTransaction({ ...fields, gasLimit }, secretKey, await createCrypto());
+  },
   async planDerivedGenesis(accounts, seed) {
     const { planDerivedGenesis } = await import('../workload/genesis-plan.ts');
     return planDerivedGenesis(accounts, seed);

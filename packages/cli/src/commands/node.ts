@@ -1,20 +1,21 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { SHARDS_MAX } from '@shardlab/crosslink';
+import { type Genesis, SHARDS_MAX } from '@shardlab/crosslink';
 import { type Command, Option } from 'commander';
-import { genesisText, nameGenesis } from '../cluster/genesis-file.ts';
+import { FORKS, genesisText, nameGenesis } from '../cluster/genesis-file.ts';
 import { writeFileAtomic } from '../cluster/json.ts';
 import { clusterPaths, idsInWords, nodeIdentities, nodePaths } from '../cluster/layout.ts';
 import { nodeConfig, writeNodeConfig } from '../cluster/node-config.ts';
 import { EXIT_GOOD, usageError } from '../output/cli-error.ts';
 import { LOG_LEVELS, type LogLevel } from '../output/log-entry.ts';
 import { type Cli, type CommonOptions, type SizeOptions, sizeOf } from './cli.ts';
-import { ACCOUNTS_DEFAULT, SEED_DEFAULT, SHARDS_DEFAULT } from './start-network.ts';
+import { ACCOUNTS_DEFAULT, FORK_DEFAULT, SEED_DEFAULT, SHARDS_DEFAULT } from './start-network.ts';
 import { oneOf, text, wholeNumber } from './values.ts';
 
 interface NodeOptions extends CommonOptions, SizeOptions {
   readonly id: string;
   readonly accounts: number;
   readonly seed: number;
+  readonly fork: Genesis['forks'];
   readonly listen: string[];
   readonly announce: string[];
   readonly bootstrap: string[];
@@ -33,7 +34,7 @@ async function prepareGenesis(cli: Cli, options: NodeOptions, dataDir: string): 
   const crypto = await modules.crypto();
   const { genesisFile } = clusterPaths(dataDir);
   const plan = await modules.planDerivedGenesis(options.accounts, options.seed);
-  const wanted = genesisText(crypto, { ...sizeOf(options), seed: options.seed, accounts: plan });
+  const wanted = genesisText(crypto, { ...sizeOf(options), seed: options.seed, forks: options.fork, accounts: plan });
   if (!existsSync(genesisFile)) {
     writeFileAtomic(genesisFile, wanted);
     return genesisFile;
@@ -56,6 +57,7 @@ export function nodeCommand(cli: Cli): Command {
     .addOption(new Option('--id <id>', 'beacon, shard-0, shard-1.2, …').makeOptionMandatory())
     .addOption(new Option('--accounts <number>', 'funded accounts').default(ACCOUNTS_DEFAULT).argParser(wholeNumber(1, 2_000_000)))
     .addOption(new Option('--seed <seed>', 'of all keys').default(SEED_DEFAULT).argParser(wholeNumber(0, Number.MAX_SAFE_INTEGER)))
+    .addOption(new Option('--fork <name>', `of Ethereum, whose rules hold: ${FORKS.join(', ')}`).default(FORK_DEFAULT).argParser(oneOf(FORKS)))
     .addOption(addresses('--listen', 'libp2p address to listen on; may be repeated'))
     .addOption(addresses('--announce', 'libp2p address that others are told; may be repeated'))
     .addOption(addresses('--bootstrap', 'libp2p address to dial at first; may be repeated'))

@@ -9,10 +9,12 @@ import { type RpcClient, RpcError } from '../rpc/client.ts';
 import { networkStatus, type NetworkStatus } from '../rpc/methods.ts';
 import { maxFeePerGas, PRIORITY_FEE_PER_GAS } from '../workload/fees.ts';
 import { derivedSecret } from '../workload/key-labels.ts';
+import { type ListedCall, readBatchFile } from './batch-file.ts';
 import type { Cli, NetworkOptions } from './cli.ts';
+import type { BatchCallFields } from './context.ts';
 import { clientOf, findNetwork } from './network.ts';
 import { fetchTrace, printTrace } from './trace.ts';
-import { hex, wei, wholeNumber } from './values.ts';
+import { hex, text, wei, wholeNumber } from './values.ts';
 
 const END_TIMEOUT_MS = 90_000;
 const END_INTERVAL_MS = 100;
@@ -20,8 +22,21 @@ const INDEX_MAX = 10_000_000;
 
 interface SendOptions extends NetworkOptions {
   readonly from: number;
-  readonly to: string;
-  readonly value: bigint;
+  readonly to?: string;
+  readonly value?: bigint;
+  readonly batch?: string;
+}
+
+/** What is to be sent: a transfer, or a batch of calls. */
+type Order = { readonly kind: 'transfer'; readonly to: string; readonly value: bigint } | { readonly kind: 'batch'; readonly calls: readonly ListedCall[] };
+
+function orderOf(cli: Cli, { to, value, batch }: SendOptions): Order {
+  if (batch !== undefined) {
+    if (to !== undefined || value !== undefined) throw usageError('cli/contradiction', '--batch and --to, --value exclude each other: a batch names its own recipients');
+    return { kind: 'batch', calls: readBatchFile(cli.file(batch)) };
+  }
+  if (to === undefined || value === undefined) throw usageError('cli/send', 'say what to send: --to <address> and --value <wei>, or --batch <file>');
+  return { kind: 'transfer', to, value };
 }
 
 /** Checks an address's mixed-case checksum where it has one (EIP-55): all lower or all upper case has none. */
@@ -54,21 +69,42 @@ function secretOf(cli: Cli, options: SendOptions, status: NetworkStatus): Uint8A
   return fromHex(account.secretKey);
 }
 
-async function submit(cli: Cli, client: RpcClient, options: SendOptions): Promise<string> {
+/** A call with all that is signed; gas that the file leaves out is estimated, for each call by itself. */
+async function completeCall(cli: Cli, call: ListedCall, index: number, estimate: (call: object) => Promise<bigint>): Promise<BatchCallFields> {
+  const to = await checkedAddress(cli, call.to);
+  if (call.gas !== undefined) return { ...call, to, gasLimit: call.gas };
+  try {
+    const gas = await estimate({ to: toHex(to), value: `0x${call.value.toString(16)}`, data: toHex(call.data) });
+    return { ...call, to, gasLimit: Number(gas) };
+  } catch (error) {
+    if (!(error instanceof RpcError)) throw error;
+    throw usageError('cli/batch', `the gas of call ${index} cannot be estimated (${error.message}): if it builds on the calls before it, give its "gas"`, { cause: error });
+  }
+}
+
+async function submit(cli: Cli, client: RpcClient, options: SendOptions, order: Order): Promise<string> {
   const { modules } = cli.context;
-  const to = await checkedAddress(cli, options.to);
+  const recipient = order.kind === 'transfer' ? await checkedAddress(cli, order.to) : undefined;
   const status = await networkStatus(client);
   const secretKey = secretOf(cli, options, status);
   const from = toHex(await modules.addressOf(secretKey));
   const quantity = async (method: string, params: readonly unknown[]): Promise<bigint> => quantityOf(method, await client.call('/', method, params));
-  const [nonce, gasPrice, gasLimit] = await Promise.all([
-    quantity('eth_getTransactionCount', [from, 'pending']),
-    quantity('eth_gasPrice', []),
-    quantity('eth_estimateGas', [{ from, to: toHex(to), value: `0x${options.value.toString(16)}` }]),
-  ]);
-  const fees = { maxFeePerGas: maxFeePerGas(gasPrice), maxPriorityFeePerGas: PRIORITY_FEE_PER_GAS };
-  const fields = { chainId: status.chainId, nonce: Number(nonce), ...fees, gasLimit: Number(gasLimit), to, value: options.value };
-  const { raw, hash } = await modules.signTransfer(fields, secretKey);
+  const estimate = (call: object): Promise<bigint> => quantity('eth_estimateGas', [{ from, ...call }]);
+  const terms = async (): Promise<{ chainId: number; nonce: number; maxFeePerGas: bigint; maxPriorityFeePerGas: bigint }> => {
+    const [nonce, gasPrice] = await Promise.all([quantity('eth_getTransactionCount', [from, 'pending']), quantity('eth_gasPrice', [])]);
+    return { chainId: status.chainId, nonce: Number(nonce), maxFeePerGas: maxFeePerGas(gasPrice), maxPriorityFeePerGas: PRIORITY_FEE_PER_GAS };
+  };
+  const sign = async (): Promise<{ readonly raw: Uint8Array; readonly hash: Uint8Array }> => {
+    if (order.kind === 'batch') {
+      const calls = await Promise.all(order.calls.map((call, index) => completeCall(cli, call, index, estimate)));
+      return modules.signBatch({ ...(await terms()), calls }, secretKey);
+    }
+    const { value } = order;
+    const to = recipient!;
+    const [gasLimit, rest] = await Promise.all([estimate({ to: toHex(to), value: `0x${value.toString(16)}` }), terms()]);
+    return modules.signTransfer({ ...rest, gasLimit: Number(gasLimit), to, value }, secretKey);
+  };
+  const { raw, hash } = await sign();
   try {
     await client.call('/', 'eth_sendRawTransaction', [toHex(raw)]);
   } catch (error) {
@@ -89,19 +125,21 @@ async function settled(client: RpcClient, hash: string): Promise<TransactionTrac
   return trace;
 }
 
-/** `shardlab send`: exit code 1 when the transfer is refused or aborted. */
+/** `shardlab send`: exit code 1 when the transaction is refused or aborted. */
 export function sendCommand(cli: Cli): Command {
   return cli
-    .networkCommand('send', 'one signed transfer from a funded account, then its trace')
+    .networkCommand('send', 'one signed transfer, or atomic batch of calls, from a funded account, then its trace')
     .addOption(new Option('--from <index>', 'funded account, as up numbers them').argParser(wholeNumber(0, INDEX_MAX)).makeOptionMandatory())
-    .addOption(new Option('--to <address>', 'recipient').argParser(hex(20, 'an address')).makeOptionMandatory())
-    .addOption(new Option('--value <wei>', 'amount').argParser(wei).makeOptionMandatory())
+    .addOption(new Option('--to <address>', 'recipient').argParser(hex(20, 'an address')))
+    .addOption(new Option('--value <wei>', 'amount').argParser(wei))
+    .addOption(new Option('--batch <file>', 'instead: JSON list of calls {to, value, data, gas} of which all happen or none').argParser(text('a file')))
     .action(
       cli.run<SendOptions>(async (options) => {
+        const order = orderOf(cli, options);
         const client = clientOf(await findNetwork(cli, options));
         const progress = cli.progress(options);
         try {
-          const hash = await submit(cli, client, options);
+          const hash = await submit(cli, client, options, order);
           progress.update(`${hash} submitted, waiting for its receipt`);
           const trace = await settled(client, hash);
           progress.clear();

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
+import type { Genesis } from '@shardlab/crosslink';
 import { type Demands, type FundedAccounts, openCluster, type OpenedCluster } from '../cluster/open-cluster.ts';
 import type { NetworkSize } from '../cluster/layout.ts';
 import { usageError } from '../output/cli-error.ts';
@@ -13,6 +14,8 @@ import { firstAccounts } from './shown-accounts.ts';
 export const ACCOUNTS_DEFAULT = 1_000;
 /** Seed of a network that is not told otherwise. */
 export const SEED_DEFAULT = 1;
+/** Fork of a network that is not told otherwise. */
+export const FORK_DEFAULT: Genesis['forks'] = 'cancun';
 /** Shards of a network that is not told otherwise. */
 export const SHARDS_DEFAULT = 4;
 
@@ -22,6 +25,8 @@ export interface StartRequest extends NetworkSize {
   readonly accounts: number;
   readonly seed: number;
   readonly basePort: number;
+  /** Of Ethereum, whose rules the network has. */
+  readonly fork: Genesis['forks'];
   /** Absolute path of a trace whose senders are funded, instead of derived accounts. */
   readonly traceFile: string | undefined;
   readonly logLevel: string | undefined;
@@ -63,7 +68,7 @@ export async function startNetwork(context: CliContext, request: StartRequest, p
     dataDir: request.dataDir,
     crypto: await modules.crypto(),
     demands: { ...request.demands, trace },
-    network: { shards, validators, beaconValidators, seed, basePort },
+    network: { shards, validators, beaconValidators, seed, basePort, forks: request.fork },
     fund,
     launch: { command: nodeCommand, env },
     logLevel: request.logLevel,

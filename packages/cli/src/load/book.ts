@@ -70,7 +70,7 @@ export class LoadBook {
     return this.load.fromShard[index] !== this.load.toShard[index];
   }
 
-  /** Why it was aborted or rejected; empty otherwise. */
+  /** Why it was aborted or rejected, or `reverted` for one that is committed and did nothing else; empty otherwise. */
   reason(index: number): string {
     return this.reasons[this.reasonOf[index]!]!;
   }
@@ -117,7 +117,7 @@ export class LoadBook {
     this.counts[before]! -= 1;
     this.counts[after]! += 1;
     this.outcomes[index] = after;
-    this.reasonOf[index] = outcome === 'committed' ? 0 : this.reasonIndex(reason);
+    this.reasonOf[index] = this.reasonIndex(reason);
     this.endMs[index] = endMs - this.startMs;
     return true;
   }

@@ -1,4 +1,5 @@
 import { ShardlabError } from '@shardlab/crosslink';
+import type { WorkloadName } from '../workload/names.ts';
 
 /** What to send, where, and how patiently. */
 export interface LoadOptions {
@@ -9,8 +10,12 @@ export interface LoadOptions {
   /** Transactions in all; or give `durationMs`. With a trace and neither: all of it. */
   readonly count?: number;
   readonly durationMs?: number;
-  /** 0 to 1; default 0.2, or 0 on a network of one shard. Not with a trace. */
+  /** Default `transfer`. Others deploy their contracts first, on every shard. Not with a trace. */
+  readonly workload?: WorkloadName;
+  /** 0 to 1; default 0.2, or 0 on a network of one shard. Not with a trace. Of plain transfers only. */
   readonly crossShardRatio?: number;
+  /** 0 to 1; default 0: share of the contract calls that go to a contract of another shard. */
+  readonly callCrossShardRatio?: number;
   /** Skew of senders and recipients; default 0 = uniform. Not with a trace. */
   readonly zipf?: number;
   /** Of the generated transfers; default 1. Account keys come from the network's own seed. */
@@ -43,6 +48,7 @@ export function checkLoadOptions(options: LoadOptions): void {
   if (count !== undefined && !(Number.isSafeInteger(count) && count > 0)) refuse(`the count is an integer above 0, not ${count}`);
   if (durationMs !== undefined && !(durationMs > 0 && Number.isFinite(durationMs))) refuse(`the duration is above 0, not ${durationMs} ms`);
   if (!Number.isInteger(window) || window < 1 || window > 4096) refuse(`a sender has 1 to 4096 transactions on their way, not ${window}`);
+  if (options.trace !== undefined && (options.workload ?? 'transfer') !== 'transfer') refuse('a trace is made of transfers: leave out the workload');
   if (options.trace !== undefined && (options.crossShardRatio !== undefined || options.zipf !== undefined)) {
     refuse('a trace has its own senders and recipients: leave out the cross-shard ratio and zipf');
   }

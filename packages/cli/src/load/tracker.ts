@@ -41,7 +41,7 @@ export class OutcomeTracker {
       const final = event.phase === 'acked' || (event.phase === 'applied' && event.peer === shard);
       if (!final || event.outcome === 'none') continue;
       const outcome = event.outcome === 'commit' ? 'committed' : 'aborted';
-      if (this.book.settle(index, outcome, event.reason, nowMs)) this.events.ended(index);
+      if (this.book.settle(index, outcome, event.reason === 'none' ? '' : event.reason, nowMs)) this.events.ended(index);
     }
     if (taken === 0) this.events.blockWithout(shard, nowMs);
   }

@@ -6,7 +6,7 @@ import { generateTransfers, type Transfers, TRANSACTIONS_MAX } from '../workload
 import type { LoadOptions } from './options.ts';
 
 /** Share of cross-shard transfers where the user names none. */
-const CROSS_SHARD_RATIO = 0.2;
+export const CROSS_SHARD_RATIO = 0.2;
 
 /** Who pays, and what, once it is known where accounts live. */
 export interface TransferPlan {
@@ -33,7 +33,8 @@ export async function readLoadTrace(file: string, workload: NetworkWorkload): Pr
   return trace;
 }
 
-function wanted(options: LoadOptions): number | undefined {
+/** Transactions that the options ask for; undefined: all of a trace. */
+export function wantedCount(options: LoadOptions): number | undefined {
   if (options.count !== undefined) return options.count;
   return options.durationMs === undefined ? undefined : Math.max(1, Math.round((options.rate * options.durationMs) / 1000));
 }
@@ -41,7 +42,7 @@ function wanted(options: LoadOptions): number | undefined {
 /** Decides who pays whom. Throws `load/network` or `load/options`. */
 export function planTransfers(options: LoadOptions, status: NetworkStatus, trace: Trace | undefined): TransferPlan {
   const { seed } = status.workload;
-  const count = wanted(options);
+  const count = wantedCount(options);
   if (trace !== undefined) {
     const { replayed } = trace.summary;
     if (options.count !== undefined && options.count > replayed) refuse('load/options', `the trace has ${replayed} transactions to replay, not ${options.count}`);

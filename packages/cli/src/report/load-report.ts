@@ -1,17 +1,32 @@
+import type { InvariantResults } from '../audit/invariants.ts';
 import type { EngineResult } from '../load/engine.ts';
 import type { LoadBook } from '../load/book.ts';
 import type { TraceSummary } from '../workload/trace.ts';
+import type { WorkloadName } from '../workload/names.ts';
 import { type LatencySummary, summarize } from './percentiles.ts';
+
+/** What a load consisted of, and what holds of its contracts afterwards. */
+export interface WorkloadReport {
+  readonly name: WorkloadName;
+  /** Transactions of it that were submitted, plain transfers among them. */
+  readonly calls: number;
+  /** By name, whether it holds; `wei-supply` is added by the command that audits. */
+  readonly invariants: Readonly<Record<string, boolean>>;
+  /** What is wrong, one line each. */
+  readonly violations: readonly string[];
+}
 
 /** What `load --json` ends with; `audit` is added by the command that audits. */
 export interface LoadReport {
-  /** Every transaction ended, and none was rejected. */
+  /** Every transaction ended, none was rejected, and every invariant holds. */
   readonly ok: boolean;
   readonly shards: number;
   readonly validators: number;
   /** Transactions whose intended time came; = committed + aborted + rejected + pending. */
   readonly submitted: number;
   readonly committed: number;
+  /** Of the committed ones, those whose code reverted: fee paid, nothing else done. */
+  readonly reverted: number;
   readonly aborted: number;
   readonly rejected: number;
   /** Rejected ones by code. */
@@ -27,6 +42,7 @@ export interface LoadReport {
   readonly latencyMs: { readonly intraShard: LatencySummary; readonly crossShard: LatencySummary };
   /** The load generator itself: a run is only as good as it. */
   readonly generator: { readonly cores: number; readonly lagMaxMs: number; readonly resubmitted: number };
+  readonly workload: WorkloadReport;
   /** Only for a trace: what could not be replayed. */
   readonly leftOut?: TraceSummary['leftOut'];
 }
@@ -36,6 +52,8 @@ export interface ReportContext {
   readonly shards: number;
   readonly validators: number;
   readonly trace?: TraceSummary;
+  /** Default: plain transfers, of which nothing is checked here. */
+  readonly workload?: { readonly name: WorkloadName } & Pick<InvariantResults, 'violations'> & { readonly invariants: InvariantResults['ok'] };
 }
 
 interface Tally {
@@ -45,6 +63,7 @@ interface Tally {
   readonly rejections: Record<string, number>;
   readonly aborts: Record<string, number>;
   readonly lastCommitMs: number;
+  readonly reverted: number;
 }
 
 function tally(book: LoadBook): Tally {
@@ -54,11 +73,13 @@ function tally(book: LoadBook): Tally {
   const counts = [{}, {}] as [Record<string, number>, Record<string, number>];
   let crossShardCount = 0;
   let lastCommitMs = 0;
+  let reverted = 0;
   for (let index = 0; index < count; index++) {
     const kind = book.isCrossShard(index) ? 1 : 0;
     crossShardCount += kind;
     const outcome = book.outcomes[index];
     if (outcome === 1) {
+      if (book.reason(index) !== '') reverted++;
       latencies[kind]![used[kind]!++] = book.endMs[index]! - book.intendedMs(index);
       lastCommitMs = Math.max(lastCommitMs, book.endMs[index]!);
     } else if (outcome !== 0) {
@@ -68,7 +89,7 @@ function tally(book: LoadBook): Tally {
     }
   }
   const [intraShard, crossShard] = [latencies[0].subarray(0, used[0]), latencies[1].subarray(0, used[1])];
-  return { intraShard, crossShard, crossShardCount, rejections: counts[0], aborts: counts[1], lastCommitMs };
+  return { intraShard, crossShard, crossShardCount, rejections: counts[0], aborts: counts[1], lastCommitMs, reverted };
 }
 
 function round(value: number, digits: number): number {
@@ -79,14 +100,16 @@ function round(value: number, digits: number): number {
 export function buildReport(result: EngineResult, context: ReportContext): LoadReport {
   const { book } = result;
   const { submitted, committed, aborted, rejected, pending } = book.check();
-  const { intraShard, crossShard, crossShardCount, rejections, aborts, lastCommitMs } = tally(book);
+  const { intraShard, crossShard, crossShardCount, rejections, aborts, lastCommitMs, reverted } = tally(book);
+  const { name, invariants, violations } = context.workload ?? { name: 'transfer', invariants: {}, violations: [] };
   const offeredMs = (submitted * 1000) / book.ratePerSecond;
   return {
-    ok: pending === 0 && rejected === 0 && submitted > 0,
+    ok: pending === 0 && rejected === 0 && submitted > 0 && Object.values(invariants).every((holds) => holds),
     shards: context.shards,
     validators: context.validators,
     submitted,
     committed,
+    reverted,
     aborted,
     rejected,
     rejections,
@@ -101,6 +124,7 @@ export function buildReport(result: EngineResult, context: ReportContext): LoadR
       lagMaxMs: round(result.lagMaxMs, 1),
       resubmitted: result.resubmitted,
     },
+    workload: { name, calls: submitted, invariants: { ...invariants }, violations: violations.map(({ shard, message }) => `shard ${shard}: ${message}`) },
     ...(context.trace === undefined ? {} : { leftOut: context.trace.leftOut }),
   };
 }

@@ -16,6 +16,7 @@ export interface ProgressStream {
 const WORDS: Readonly<Record<Exclude<LoadProgress['stage'], 'sending'>, string>> = {
   accounts: 'deriving accounts',
   nonces: 'reading nonces',
+  'set-up': 'setting contracts up',
   signing: 'signing',
 };
 

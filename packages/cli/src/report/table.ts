@@ -43,6 +43,9 @@ function latencyRow(name: string, latency: LatencySummary): string {
   return name.padEnd(12) + [latency.p50, latency.p95, latency.p99, latency.max].map((ms) => duration(ms).padStart(12)).join('');
 }
 
+/** Broken invariants that are told to people; the JSON has all. */
+const VIOLATIONS_SHOWN = 10;
+
 /** The report as lines for people. In colour it is for a terminal; without, the same lines suit a pipe. */
 export function reportLines(report: LoadReport, colour: boolean): string[] {
   const { good, bad, dim, bold } = paint(colour);
@@ -53,7 +56,7 @@ export function reportLines(report: LoadReport, colour: boolean): string[] {
     `${report.ok ? good('ok') : bad('not ok')}  ${bold(`${thousands(report.committedTps)} TPS committed`)} of ${thousands(report.offeredTps)} offered, ` +
       `${report.shards} shards x ${report.validators}`,
     `submitted   ${count(report.submitted)}  cross-shard ${thousands(crossShard.count)} (${(crossShard.ratio * 100).toFixed(2)} %)`,
-    `committed   ${good(count(report.committed))}`,
+    `committed   ${good(count(report.committed))}${report.reverted === 0 ? '' : ill(report.reverted, `  of them reverted ${thousands(report.reverted)}`)}`,
     `aborted     ${ill(report.aborted, count(report.aborted) + breakdown(report.aborts))}`,
     `rejected    ${ill(report.rejected, count(report.rejected) + breakdown(report.rejections))}`,
     `pending     ${ill(report.pending, count(report.pending))}`,
@@ -67,5 +70,11 @@ export function reportLines(report: LoadReport, colour: boolean): string[] {
     latencyRow('cross-shard', report.latencyMs.crossShard),
     dim(`generator   ${generator.cores.toFixed(2)} cores, lag at most ${duration(generator.lagMaxMs)}, sent again ${thousands(generator.resubmitted)}`),
   );
+  const { name, calls, invariants, violations } = report.workload;
+  if (name !== 'transfer') {
+    lines.push(`workload    ${name}, ${thousands(calls)} calls`);
+    for (const [invariant, holds] of Object.entries(invariants)) lines.push(`  ${holds ? good('ok ') : bad('BAD')} ${invariant}`);
+    for (const violation of violations.slice(0, VIOLATIONS_SHOWN)) lines.push(`  ${bad(violation)}`);
+  }
   return lines;
 }

@@ -138,9 +138,9 @@ export function transactionFate(value: unknown): TransactionFate {
   return { outcome, reason: typeof reason === 'string' ? reason : undefined, endMs };
 }
 
-/** Reads an answer of `eth_getTransactionReceipt`: null is `unknown`. */
+/** Reads an answer of `eth_getTransactionReceipt` for a transaction that stayed in its shard: null is `unknown`; one whose code reverted is committed, for that reason. */
 export function receiptFate(value: unknown): TransactionFate {
   if (value === null) return { outcome: 'unknown', reason: undefined, endMs: undefined };
   const status = quantityOf('eth_getTransactionReceipt', objectOf('eth_getTransactionReceipt', value)['status']);
-  return { outcome: status === 1n ? 'committed' : 'aborted', reason: undefined, endMs: undefined };
+  return { outcome: 'committed', reason: status === 1n ? undefined : 'reverted', endMs: undefined };
 }

@@ -2,9 +2,8 @@ import { type Address, invariant } from '@shardlab/crosslink';
 import { addressOfSecretKey, signTransaction, type TransactionSigner } from '@shardlab/shard';
 import { type AddressJob, type AddressResult, type SigningJob, type SigningResult, type SignJob, type SignResult, TRANSFER_RECORD_BYTES } from './signing-job.ts';
 
-/** Longest frame of a transfer: 4 of length, and at most 180 of type 2 without data and access list. */
-const FRAME_BYTES_MAX = 184;
-const NO_DATA = new Uint8Array(0);
+/** Longest frame without its data: 4 of length, and at most 180 of type 2 without access list; and what the length of long data adds. */
+const FRAME_BYTES_MAX = 192;
 
 /** Does one job: the body of a signing worker, without the thread. */
 export function runSigningJob(job: SigningJob, signer: TransactionSigner): SigningResult {
@@ -25,10 +24,10 @@ function addressesOf(job: AddressJob, signer: TransactionSigner): AddressResult 
 }
 
 function signChunk(job: SignJob, signer: TransactionSigner): SignResult {
-  const { chainId, maxFeePerGas, maxPriorityFeePerGas, records } = job;
+  const { chainId, maxFeePerGas, maxPriorityFeePerGas, records, data, dataEnds } = job;
   const count = records.length / TRANSFER_RECORD_BYTES;
   const view = new DataView(records.buffer, records.byteOffset, records.byteLength);
-  const frames = new Uint8Array(count * FRAME_BYTES_MAX);
+  const frames = new Uint8Array(count * FRAME_BYTES_MAX + data.length);
   const frameView = new DataView(frames.buffer);
   const offsets = new Uint32Array(count + 1);
   const hashes = new Uint8Array(32 * count);
@@ -42,13 +41,13 @@ function signChunk(job: SignJob, signer: TransactionSigner): SignResult {
       maxFeePerGas,
       maxPriorityFeePerGas,
       gasLimit: Number(view.getBigUint64(at + 60)),
-      to: records.subarray(at + 32, at + 52) as Address,
+      to: records[at + 84] === 1 ? undefined : (records.subarray(at + 32, at + 52) as Address),
       value: (view.getBigUint64(at + 68) << 64n) | view.getBigUint64(at + 76),
-      data: NO_DATA,
+      data: data.subarray(i === 0 ? 0 : dataEnds[i - 1], dataEnds[i] ?? 0),
       accessList: [],
     } as const;
     const signed = signTransaction(fields, records.subarray(at, at + 32), signer);
-    invariant(signed.raw.length + 4 <= FRAME_BYTES_MAX, 'a transfer is longer than expected', { length: signed.raw.length });
+    invariant(signed.raw.length + 4 <= FRAME_BYTES_MAX + fields.data.length, 'a transaction is longer than expected', { length: signed.raw.length });
     offsets[i] = end;
     frameView.setUint32(end, signed.raw.length);
     frames.set(signed.raw, end + 4);

@@ -1,9 +1,9 @@
 import { type AccountSet, addressAt } from './account-set.ts';
-import { type SignResult, TRANSFER_RECORD_BYTES, writeTransferRecord } from './signing-job.ts';
+import { type SignJob, type SignResult, TRANSFER_RECORD_BYTES, writeTransferRecord } from './signing-job.ts';
 import type { SigningPool } from './signing-pool.ts';
 import type { Transfers } from './transfers.ts';
 
-/** Transactions that one job signs: 340 KB there, 500 KB back. */
+/** Transactions that one job signs: 340 KB there, 500 KB back, and their data. */
 export const SIGN_CHUNK = 2048;
 
 /** Signed transactions in the order in which they are sent, as columns. */
@@ -25,29 +25,83 @@ export interface SignedLoad {
 }
 
 /** What every transaction of a run has in common, and where nonces begin. */
-export interface SigningTerms {
+export interface CommonTerms {
   readonly chainId: number;
   readonly maxFeePerGas: bigint;
   readonly maxPriorityFeePerGas: bigint;
-  readonly gasIntraShard: number;
-  readonly gasCrossShard: number;
   /** Next nonce of each account. */
   readonly nonces: Float64Array;
 }
 
-/** Signs all transfers in the pool's threads, chunk by chunk; `progress` gets the number done so far. */
-export async function signTransfers(
+/** What plain transfers need besides. */
+export interface SigningTerms extends CommonTerms {
+  readonly gasIntraShard: number;
+  readonly gasCrossShard: number;
+}
+
+/** One transaction before it is signed. */
+export interface PlannedCall {
+  /** 20 bytes; undefined: it creates a contract. */
+  readonly to: Uint8Array | undefined;
+  readonly gasLimit: number;
+  /** Wei: high and low 64 bits. */
+  readonly valueHigh: bigint;
+  readonly valueLow: bigint;
+  readonly data: Uint8Array;
+}
+
+/** Transactions of any kind, in the order in which they are sent. */
+export interface PlannedCalls {
+  readonly count: number;
+  /** Sender of each, by index of the account. */
+  readonly from: Uint32Array;
+  /** Shard where each one's recipient lives. */
+  readonly toShard: Uint16Array;
+  /** Asked once for each, in order. */
+  call(index: number): PlannedCall;
+}
+
+const NO_DATA = new Uint8Array(0);
+
+/** Signs all transfers in the pool's threads: as {@link signCalls}. */
+export function signTransfers(
   transfers: Transfers,
   accounts: AccountSet,
   homes: Uint16Array,
   shards: number,
   terms: SigningTerms,
   pool: SigningPool,
-  progress: (done: number) => void = () => undefined,
+  progress?: (done: number) => void,
 ): Promise<SignedLoad> {
-  const { count, from, to } = transfers;
-  const fromShard = Uint16Array.from(from, (account) => homes[account]!);
+  const { count, from, to, values } = transfers;
   const toShard = Uint16Array.from(to, (account) => homes[account]!);
+  const call = (index: number): PlannedCall => ({
+    to: addressAt(accounts, to[index]!),
+    gasLimit: homes[from[index]!] === toShard[index] ? terms.gasIntraShard : terms.gasCrossShard,
+    valueHigh: values[2 * index]!,
+    valueLow: values[2 * index + 1]!,
+    data: NO_DATA,
+  });
+  return signCalls({ count, from, toShard, call }, { accounts, homes, shards, terms, pool, progress });
+}
+
+/** Who signs, and on what terms. */
+export interface SigningContext {
+  readonly accounts: AccountSet;
+  /** Home shard of each account. */
+  readonly homes: Uint16Array;
+  readonly shards: number;
+  readonly terms: CommonTerms;
+  readonly pool: SigningPool;
+  /** Gets the number done so far. */
+  readonly progress?: ((done: number) => void) | undefined;
+}
+
+/** Signs all calls in the pool's threads, chunk by chunk. */
+export async function signCalls(calls: PlannedCalls, context: SigningContext): Promise<SignedLoad> {
+  const { count, from, toShard } = calls;
+  const { accounts, homes, shards, terms, pool } = context;
+  const fromShard = Uint16Array.from(from, (account) => homes[account]!);
   const hashes = new Uint8Array(32 * count);
   const chunks: SignResult[] = [];
   const nonces = terms.nonces.slice();
@@ -59,13 +113,11 @@ export async function signTransfers(
       const end = Math.min(begin + SIGN_CHUNK, count);
       next = end;
       // Lanes take chunks in order and write records before they wait, so nonces ascend.
-      const records = transferRecords(transfers, accounts, fromShard, toShard, terms, nonces, begin, end);
-      const { chainId, maxFeePerGas, maxPriorityFeePerGas } = terms;
-      const result = await pool.sign({ kind: 'sign', chainId, maxFeePerGas, maxPriorityFeePerGas, records });
+      const result = await pool.sign(signJob(calls, accounts, terms, nonces, begin, end));
       chunks[begin / SIGN_CHUNK] = result;
       hashes.set(result.hashes, 32 * begin);
       done += end - begin;
-      progress(done);
+      context.progress?.(done);
     }
   };
   await Promise.all(Array.from({ length: 2 * pool.size }, lane));
@@ -77,28 +129,26 @@ export async function signTransfers(
   return { count, shards, sender: from, senders: accounts.count, fromShard, toShard, hashes, frame };
 }
 
-function transferRecords(
-  transfers: Transfers,
-  accounts: AccountSet,
-  fromShard: Uint16Array,
-  toShard: Uint16Array,
-  terms: SigningTerms,
-  nonces: Float64Array,
-  begin: number,
-  end: number,
-): Uint8Array<ArrayBuffer> {
+function signJob(calls: PlannedCalls, accounts: AccountSet, terms: CommonTerms, nonces: Float64Array, begin: number, end: number): SignJob {
+  const { chainId, maxFeePerGas, maxPriorityFeePerGas } = terms;
   const records = new Uint8Array((end - begin) * TRANSFER_RECORD_BYTES);
   const view = new DataView(records.buffer);
+  const parts: Uint8Array[] = [];
+  const dataEnds = new Uint32Array(end - begin);
+  let dataEnd = 0;
   for (let i = begin; i < end; i++) {
-    const sender = transfers.from[i]!;
-    writeTransferRecord(view, i - begin, {
-      secret: accounts.secrets.subarray(32 * sender, 32 * sender + 32),
-      to: addressAt(accounts, transfers.to[i]!),
-      nonce: nonces[sender]!++,
-      gasLimit: fromShard[i] === toShard[i] ? terms.gasIntraShard : terms.gasCrossShard,
-      valueHigh: transfers.values[2 * i]!,
-      valueLow: transfers.values[2 * i + 1]!,
-    });
+    const sender = calls.from[i]!;
+    const { data, ...fields } = calls.call(i);
+    writeTransferRecord(view, i - begin, { secret: accounts.secrets.subarray(32 * sender, 32 * sender + 32), nonce: nonces[sender]!++, ...fields });
+    if (data.length > 0) parts.push(data);
+    dataEnd += data.length;
+    dataEnds[i - begin] = dataEnd;
   }
-  return records;
+  const data = new Uint8Array(dataEnd);
+  let at = 0;
+  for (const part of parts) {
+    data.set(part, at);
+    at += part.length;
+  }
+  return { kind: 'sign', chainId, maxFeePerGas, maxPriorityFeePerGas, records, data, dataEnds };
 }

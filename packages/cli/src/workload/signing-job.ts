@@ -2,8 +2,8 @@
  * What goes between the load generator and its signing workers: whole chunks in transferred buffers, never an object for each transaction.
  */
 
-/** Bytes of one transfer to sign: secret key 32, recipient 20, nonce u64, gas limit u64, value u128; big-endian. */
-export const TRANSFER_RECORD_BYTES = 84;
+/** Bytes of one transaction to sign: secret key 32, recipient 20, nonce u64, gas limit u64, value u128, whether it creates u8; big-endian. */
+export const TRANSFER_RECORD_BYTES = 85;
 
 /** Make addresses of secret keys. */
 export interface AddressJob {
@@ -12,7 +12,7 @@ export interface AddressJob {
   readonly secrets: Uint8Array<ArrayBuffer>;
 }
 
-/** Sign transfers as type 2 transactions. */
+/** Sign transactions of type 2. */
 export interface SignJob {
   readonly kind: 'sign';
   readonly chainId: number;
@@ -20,6 +20,9 @@ export interface SignJob {
   readonly maxPriorityFeePerGas: bigint;
   /** {@link TRANSFER_RECORD_BYTES} each. */
   readonly records: Uint8Array<ArrayBuffer>;
+  /** Call data of all of them back to back, and where each one's ends; both empty if none has any. */
+  readonly data: Uint8Array<ArrayBuffer>;
+  readonly dataEnds: Uint32Array<ArrayBuffer>;
 }
 
 /** One job of either kind. */
@@ -48,13 +51,14 @@ export interface SignResult {
 /** One answer of either kind. */
 export type SigningResult = AddressResult | SignResult;
 
-/** Writes one transfer at record `index`. */
+/** Writes one transaction at record `index`. */
 export function writeTransferRecord(
   view: DataView,
   index: number,
   transfer: {
     readonly secret: Uint8Array;
-    readonly to: Uint8Array;
+    /** Undefined: it creates a contract. */
+    readonly to: Uint8Array | undefined;
     readonly nonce: number;
     readonly gasLimit: number;
     readonly valueHigh: bigint;
@@ -64,7 +68,8 @@ export function writeTransferRecord(
   const at = index * TRANSFER_RECORD_BYTES;
   const bytes = new Uint8Array(view.buffer, view.byteOffset + at, TRANSFER_RECORD_BYTES);
   bytes.set(transfer.secret, 0);
-  bytes.set(transfer.to, 32);
+  if (transfer.to === undefined) bytes[84] = 1;
+  else bytes.set(transfer.to, 32);
   view.setBigUint64(at + 52, BigInt(transfer.nonce));
   view.setBigUint64(at + 60, BigInt(transfer.gasLimit));
   view.setBigUint64(at + 68, transfer.valueHigh);

@@ -14,6 +14,10 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+function buffersOf(job: SigningJob): ArrayBuffer[] {
+  return job.kind === 'sign' ? [job.records.buffer, job.data.buffer, job.dataEnds.buffer] : [job.secrets.buffer];
+}
+
 /**
  * A bounded pool of signing threads for the time before a run. One promise and one transferred message for each chunk of transactions. A thread that
  * dies fails the pool: its chunk is named nowhere else, and a run must not begin without it.
@@ -36,7 +40,7 @@ export class SigningPool {
     return this.submit({ ...job, secrets: job.secrets.slice() }, job.secrets.length) as Promise<AddressResult>;
   }
 
-  /** Signs; the records are transferred away. Rejects with `workload/signing-failed` or `workload/signing-busy`. */
+  /** Signs; records and data are transferred away. Rejects with `workload/signing-failed` or `workload/signing-busy`. */
   sign(job: SignJob): Promise<SignResult> {
     return this.submit(job, job.records.length) as Promise<SignResult>;
   }
@@ -64,7 +68,7 @@ export class SigningPool {
       if (worker === undefined) return;
       const next = this.waiting.shift()!;
       this.running.set(worker, next);
-      worker.postMessage(next.job, [next.job.kind === 'sign' ? next.job.records.buffer : next.job.secrets.buffer]);
+      worker.postMessage(next.job, buffersOf(next.job));
     }
   }
 

@@ -44,7 +44,7 @@ import {
   type VoteSubject,
   ZERO_HASH,
 } from '@shardlab/crosslink';
-import { createCrypto, type NodeCrypto } from '@shardlab/node';
+import { createExecutionCrypto, type ExecutionCrypto } from '@shardlab/node';
 import { BlockExecutor, genesisBalance, genesisBlock, genesisEntries, type PoolTransaction, ShardState } from '@shardlab/shard';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -130,7 +130,7 @@ export class FakeChain {
   readonly beaconBlocks: Uint8Array[] = [];
   /** Every transaction, in order. */
   readonly sent: { readonly hash: Uint8Array; readonly raw: Uint8Array }[] = [];
-  private readonly crypto: NodeCrypto;
+  private readonly crypto: ExecutionCrypto;
   private readonly hooks: ChainHooks;
   private readonly prng: Prng;
   private readonly secrets: Uint8Array[];
@@ -138,7 +138,7 @@ export class FakeChain {
   private readonly table: AssignmentTable;
   private beaconTip: Hash32 = ZERO_HASH;
 
-  private constructor(crypto: NodeCrypto, options: ChainOptions, hooks: ChainHooks) {
+  private constructor(crypto: ExecutionCrypto, options: ChainOptions, hooks: ChainHooks) {
     this.crypto = crypto;
     this.hooks = hooks;
     this.prng = new Prng(options.seed ?? 1);
@@ -155,7 +155,7 @@ export class FakeChain {
   }
 
   static async make(options: ChainOptions = {}, hooks: ChainHooks = {}): Promise<FakeChain> {
-    return new FakeChain(await createCrypto(), options, hooks);
+    return new FakeChain(await createExecutionCrypto(), options, hooks);
   }
 
   private makeGenesis(options: ChainOptions): string {
@@ -197,7 +197,7 @@ export class FakeChain {
     const block = genesisBlock(crypto, start, root, genesisBalance(crypto, genesis, shard));
     return {
       state,
-      executor: new BlockExecutor(options, { hasher: crypto, state, protocol }, block),
+      executor: new BlockExecutor({ ...options, fork: 'cancun', feePolicy: 'burn' }, { crypto, state, protocol }, block),
       accounts: genesis.allocation.map((entry) => entry.address).filter((address) => this.table.shardOf(address) === shard),
       nonces: new Map(),
       blocks: [],
@@ -208,9 +208,10 @@ export class FakeChain {
     };
   }
 
+  /** Not the account with code, see {@link changeContract}: whoever pays it runs it, and what is sent here has no call data to run it with. */
   private pick(shard: number): Address {
     const { accounts } = this.shards[shard]!;
-    return accounts[this.prng.below(accounts.length)]!;
+    return accounts[1 + this.prng.below(accounts.length - 1)]!;
   }
 
   /** A transaction without a signature: neither executor nor audit look at one. */
@@ -225,7 +226,7 @@ export class FakeChain {
     const hash = this.crypto.keccak256(raw) as TxHash;
     this.sent.push({ hash, raw });
     const price = { maxFeePerGas: 10n ** 12n, maxPriorityFeePerGas: 1n + BigInt(this.prng.below(1000)), value: 1n + BigInt(this.prng.below(1_000_000)) };
-    const gas = { gasLimit: 21_000, intrinsicGas: 21_000, dataLength: 0, chainId: 1337 };
+    const gas = { gasLimit: 21_000, intrinsicGas: 21_000, dataLength: 0, calls: undefined, chainId: 1337 };
     return { type: 2, raw, hash, hashKey: bytesKey(hash), sender, senderKey, to, toKey: bytesKey(to), nonce, ...price, ...gas };
   }
 

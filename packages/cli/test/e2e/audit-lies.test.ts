@@ -31,6 +31,8 @@ describe('the audit catches', () => {
   }
 
   test('something with every check that it has', () => {
-    assert.deepEqual([...new Set(LIES.map((lie) => lie.check))].sort(), Object.keys(CHECKS).sort());
+    // What is wrong with contracts is for audit-contracts.test.ts: no contract of a workload is on this chain.
+    const own = Object.entries(CHECKS).filter(([, area]) => area !== 'contracts').map(([check]) => check);
+    assert.deepEqual([...new Set(LIES.map((lie) => lie.check))].sort(), own.sort());
   });
 });

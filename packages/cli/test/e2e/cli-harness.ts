@@ -10,6 +10,7 @@ import { keccak256, toBytes } from 'viem';
 import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts';
 import type { AuditReport } from '../../src/audit/report.ts';
 import type { AuditRequest, CliContext, CliModules } from '../../src/commands/context.ts';
+import { systemModules } from '../../src/commands/modules.ts';
 import { runCli } from '../../src/commands/program.ts';
 import type { Output } from '../../src/output/output.ts';
 import { PLAIN_STYLE } from '../../src/output/style.ts';
@@ -63,9 +64,11 @@ export function auditReport(ok: boolean): AuditReport {
     sequences: { gaps: 0, duplicates: 0 },
     proofs: { batchesChecked: 4, bad: 0 },
     ledger: { checked: 10, violations: 0 },
+    contracts: { runs: 0, invariants: {}, violations: 0 },
     validators: { compared: 0, forks: 0 },
     blocks: 7,
     transactions: 10,
+    reverted: 0,
     beaconBlocks: 3,
     cut: { 0: 4, 1: 3 },
     checks: ok ? {} : { supply: 1 },
@@ -83,6 +86,7 @@ export function testModules(script: Script): CliModules {
       const raw = await account.signTransaction({ ...fields, type: 'eip1559', gas: BigInt(fields.gasLimit), to: toHex(fields.to) as `0x${string}` });
       return { raw: toBytes(raw), hash: toBytes(keccak256(raw)) };
     },
+    signBatch: (fields, secretKey) => systemModules.signBatch(fields, secretKey),
     planDerivedGenesis: (accounts, seed) =>
       Promise.resolve({
         allocation: Array.from({ length: accounts }, (_, index) => {
@@ -104,9 +108,10 @@ export function testModules(script: Script): CliModules {
       onProgress?.({ stage: 'signing', done: 1, total: 2 });
       const latency = { p50: 1, p95: 2, p99: 3, max: 4 };
       return Promise.resolve({
-        ...{ ok: true, shards: 2, validators: 1, submitted: 10, committed: 10, aborted: 0, rejected: 0, rejections: {}, aborts: {}, pending: 0 },
+        ...{ ok: true, shards: 2, validators: 1, submitted: 10, committed: 10, reverted: 0, aborted: 0, rejected: 0, rejections: {}, aborts: {}, pending: 0 },
         ...{ crossShard: { count: 2, ratio: 0.2 }, offeredTps: 10, committedTps: 10, latencyMs: { intraShard: latency, crossShard: latency } },
         generator: { cores: 0.1, lagMaxMs: 1, resubmitted: 0 },
+        workload: { name: options.workload ?? 'transfer', calls: 10, invariants: {}, violations: [] },
       });
     },
     runAudit(request) {

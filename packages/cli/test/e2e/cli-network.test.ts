@@ -68,7 +68,7 @@ test('status, trace, send, load and audit against a running network', async (t: 
     const report = JSON.parse(load.out.trim().split('\n').at(-1)!) as Record<string, unknown>;
     assert.deepEqual([report['ok'], report['submitted'], report['audit']], [true, 10, auditReport(true)]);
     const [asked] = bench.script.loads as Record<string, unknown>[];
-    const expected = { rate: 50, count: 10, crossShardRatio: 0.5, zipf: 1.1, seed: 4, out: join(bench.root, 'rows.csv'), dataDir: bench.dataDir };
+    const expected = { workload: 'transfer', rate: 50, count: 10, crossShardRatio: 0.5, callCrossShardRatio: 0, zipf: 1.1, seed: 4, out: join(bench.root, 'rows.csv'), dataDir: bench.dataDir };
     assert.deepEqual({ ...asked, rpcUrl: undefined }, { ...expected, rpcUrl: undefined });
     const audits = bench.script.audits.length;
     assert.equal((await bench.run(['load', '--duration', '2', '--no-audit'])).code, 0);

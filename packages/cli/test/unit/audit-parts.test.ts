@@ -16,6 +16,8 @@ const COUNTS = {
   sequences: { gaps: 0, duplicates: 0 },
   proofs: { batchesChecked: 9, bad: 0 },
   ledger: { checked: 0, violations: 0 },
+  contracts: { runs: 0, invariants: {}, violations: 0 },
+  reverted: 0,
   validators: { compared: 8, forks: 0 },
   blocks: 1_234_567,
   transactions: 12,

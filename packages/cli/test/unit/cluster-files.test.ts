@@ -44,13 +44,16 @@ test('cluster.json: written and read again; each damage is named', () => {
 });
 
 test('the genesis text is what the protocol parses, and a function of the options alone', () => {
-  const options = { shards: 3, validators: 1, beaconValidators: 1, seed: 7, accounts: { workload: { seed: 7, accounts: 1 }, allocation: [[`0x${'cd'.repeat(20)}`, '5']] as const } };
+  const options = { shards: 3, validators: 1, beaconValidators: 1, seed: 7, forks: 'cancun' as const, accounts: { workload: { seed: 7, accounts: 1 }, allocation: [[`0x${'cd'.repeat(20)}`, '5']] as const } };
   const text = genesisText(testCrypto, options);
   const genesis = parseGenesis(text);
   assert.deepEqual([genesis.shards, genesis.chainId, genesis.allocation.length, genesis.workload], [3, 1337, 1, { seed: 7, accounts: 1 }]);
   assert.equal(toHex(genesis.shardValidators[2]![0]!), toHex(testCrypto.publicKey(validatorSecretKey(7, 'shard-2'))));
   assert.equal(genesisText(testCrypto, options), text);
   assert.notEqual(nameGenesis(testCrypto, genesisText(testCrypto, { ...options, seed: 8 })).hash, nameGenesis(testCrypto, text).hash);
+  const prague = nameGenesis(testCrypto, genesisText(testCrypto, { ...options, forks: 'prague' }));
+  assert.equal(prague.genesis.forks, 'prague');
+  assert.notEqual(prague.hash, nameGenesis(testCrypto, text).hash);
   assert.doesNotThrow(() => parseGenesis(genesisText(testCrypto, { ...options, accounts: { ...options.accounts, allocation: [] } })));
 });
 
@@ -61,7 +64,7 @@ test('committees: every validator has an id as nodes log it, and a key of its ow
   assert.deepEqual(nodes.map((node) => node.id), ids);
   assert.deepEqual(nodes.slice(6, 9).map(({ role, shard, validator }) => [role, shard, validator]), [['beacon', null, 6], ['shard', 0, 0], ['shard', 0, 1]]);
   assert.equal(idsInWords(size), 'beacon to beacon.6, or shard-0 to shard-1.3');
-  const genesis = parseGenesis(genesisText(testCrypto, { ...size, seed: 3, accounts: { workload: { seed: 3, accounts: 0 }, allocation: [] } }));
+  const genesis = parseGenesis(genesisText(testCrypto, { ...size, seed: 3, forks: 'cancun', accounts: { workload: { seed: 3, accounts: 0 }, allocation: [] } }));
   assert.deepEqual([genesis.beaconValidators.length, ...genesis.shardValidators.map((keys) => keys.length)], [7, 4, 4]);
   const keys = [...genesis.beaconValidators, ...genesis.shardValidators.flat()].map(toHex);
   assert.deepEqual(keys, nodes.map((node) => toHex(testCrypto.publicKey(validatorSecretKey(3, node.id)))));

@@ -72,6 +72,7 @@ describe('buildReport', () => {
       validators: 1,
       submitted: 5,
       committed: 2,
+      reverted: 0,
       aborted: 1,
       rejected: 1,
       rejections: { 'bad,code': 1 },
@@ -82,8 +83,25 @@ describe('buildReport', () => {
       committedTps: 1.8,
       latencyMs: { intraShard: { p50: 250, p95: 250, p99: 250, max: 250 }, crossShard: { p50: 1000, p95: 1000, p99: 1000, max: 1000 } },
       generator: { cores: 0.25, lagMaxMs: 3.1, resubmitted: 2 },
+      workload: { name: 'transfer', calls: 5, invariants: {}, violations: [] },
       leftOut: { creation: 1, type3: 1 },
     });
+  });
+
+  test('a reverted call is committed and counted apart; a broken invariant makes the report bad, in JSON and for people', () => {
+    const book = new LoadBook({ ...finishedBook().load, count: 2 }, { startMs: START_MS, ratePerSecond: 10 });
+    book.settle(book.offer(), 'committed', '', START_MS + 100);
+    book.settle(book.offer(), 'committed', 'reverted', START_MS + 200);
+    const workload = { name: 'erc20', invariants: { 'token-supply': true }, violations: [] } as const;
+    const good = buildReport({ book, ...RESULT }, { shards: 2, validators: 1, workload });
+    assert.deepEqual([good.ok, good.committed, good.reverted, good.workload.calls], [true, 2, 1, 2]);
+    const broken = { ...workload, invariants: { 'token-supply': false }, violations: [{ name: 'token-supply', shard: 1, message: 'a token too many' }] } as const;
+    const bad = buildReport({ book, ...RESULT }, { shards: 2, validators: 1, workload: broken });
+    assert.equal(bad.ok, false);
+    const lines = reportLines(bad, false).join('\n');
+    assert.match(lines, /of them reverted 1$/m);
+    assert.match(lines, /^  BAD token-supply$/m);
+    assert.match(lines, /shard 1: a token too many/);
   });
 
   test('lines for people: colour only where it is wanted', () => {

@@ -162,7 +162,7 @@ describe('RpcClient', () => {
     const phases = [{ phase: 'prepared', timeMs: 5 }, { phase: 'acked', timeMs: 9, wallMs: 11 }];
     assert.deepEqual(transactionFate({ outcome: 'aborted', reason: 'busy', phases }), { outcome: 'aborted', reason: 'busy', endMs: 11 });
     assert.equal(transactionFate(null).outcome, 'unknown');
-    assert.equal(receiptFate({ status: '0x0' }).outcome, 'aborted');
+    assert.deepEqual(receiptFate({ status: '0x0' }), { outcome: 'committed', reason: 'reverted', endMs: undefined });
     assert.equal(receiptFate(null).outcome, 'unknown');
     assert.throws(() => transactionFate({ outcome: 'lost', phases: [] }), { code: 'rpc/bad-answer' });
   });

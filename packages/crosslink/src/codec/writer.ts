@@ -1,4 +1,5 @@
 import { InvariantError } from '../errors.ts';
+import { putBytes, putU128, putU64 } from './put.ts';
 
 /** Room that finished writers leave to the next: clearing fresh memory for each small message costs more than writing it. */
 interface Scratch {
@@ -53,6 +54,17 @@ export class Writer {
     return start;
   }
 
+  /**
+   * `sizeBytes` bytes for the caller to fill at once: `fill` gets the buffer, a view of it, and where they start, and returns where it ended. For what is written for each
+   * transaction: a call for each field costs more than the field. Throws `invariant` if it ends elsewhere.
+   */
+  span<T>(sizeBytes: number, item: T, fill: (buffer: Uint8Array, view: DataView, at: number, item: T) => number): this {
+    const start = this.reserve(sizeBytes);
+    const end = fill(this.buffer, this.view, start, item);
+    if (end !== start + sizeBytes) throw new InvariantError('a span of another size', { sizeBytes, written: end - start });
+    return this;
+  }
+
   u8(value: number): this {
     this.range(value, 0xff);
     // Reserve first: `this.buffer[this.reserve(1)]` would evaluate the buffer before it grows, and lose the byte.
@@ -79,17 +91,14 @@ export class Writer {
   u64(value: number): this {
     this.range(value, Number.MAX_SAFE_INTEGER);
     const start = this.reserve(8);
-    this.view.setUint32(start, Math.floor(value / 0x1_0000_0000));
-    this.view.setUint32(start + 4, value >>> 0);
+    putU64(this.view, start, value);
     return this;
   }
 
   /** 0 to 2^128 - 1 in 16 bytes. */
   u128(value: bigint): this {
-    if (value < 0n || value >> 128n !== 0n) throw new InvariantError('not a u128', { value: String(value) });
     const start = this.reserve(16);
-    this.view.setBigUint64(start, value >> 64n);
-    this.view.setBigUint64(start + 8, value & 0xffff_ffff_ffff_ffffn);
+    putU128(this.view, start, value);
     return this;
   }
 
@@ -106,8 +115,7 @@ export class Writer {
   /** Exactly these bytes, without a length: for fixed-size fields. */
   fixed(bytes: Uint8Array, length: number): this {
     if (bytes.length !== length) throw new InvariantError(`field of ${length} bytes has ${bytes.length}`);
-    const start = this.reserve(length);
-    this.buffer.set(bytes, start);
+    this.append(bytes);
     return this;
   }
 
@@ -115,8 +123,7 @@ export class Writer {
   bytes(bytes: Uint8Array, maxBytes: number): this {
     if (bytes.length > maxBytes) throw new InvariantError(`field of at most ${maxBytes} bytes has ${bytes.length}`);
     this.u32(bytes.length);
-    const start = this.reserve(bytes.length);
-    this.buffer.set(bytes, start);
+    this.append(bytes);
     return this;
   }
 
@@ -142,6 +149,11 @@ export class Writer {
     this.buffer = bytes;
     this.view = NOTHING;
     return bytes;
+  }
+
+  private append(bytes: Uint8Array): void {
+    const start = this.reserve(bytes.length);
+    putBytes(this.buffer, start, bytes);
   }
 
   private giveBack(): void {

@@ -67,6 +67,10 @@ export const LOCKS = namespace('lock');
 export const PAIRS = namespace('pair');
 /** Credits that wait for a lock's release (R16). */
 export const PARKED = namespace('parked');
+/** Forwarding stubs of contracts that this shard would have by rule and that live elsewhere (R11), by their address. */
+export const STUBS = namespace('stub');
+/** Hashes of the last 256 blocks, for BLOCKHASH. */
+export const BLOCK_HASHES = namespace('blockhash');
 
 /** Joins a namespace and a 20-byte id. Throws `state/owner` on another length. */
 export function owner(space: Namespace, id: Uint8Array): Owner {

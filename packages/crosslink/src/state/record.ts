@@ -1,13 +1,13 @@
 import { DecodeError, InvariantError } from '../errors.ts';
 
 /** First byte of every chunk: the version of this codec, and what keeps a chunk of zero bytes from being an absent leaf. */
-const CHUNK_VERSION = 1;
+const CHUNK_VERSION = 2;
 const CHUNK_PAYLOAD_BYTES = 31;
 /** The length stands before the record's bytes, in the first chunk. */
-const LENGTH_BYTES = 2;
+const LENGTH_BYTES = 4;
 
-/** Most bytes of one record in the reserved key space. */
-export const RECORD_BYTES_MAX = 8192;
+/** Most bytes of one record in the reserved key space: a coordinator's with the data of all its calls, or with the logs of all its participants. */
+export const RECORD_BYTES_MAX = 1 << 20;
 /** Most leaf values that one record takes. */
 export const RECORD_CHUNKS_MAX = recordChunkCount(RECORD_BYTES_MAX);
 
@@ -17,15 +17,14 @@ export function recordChunkCount(lengthBytes: number): number {
 }
 
 /**
- * Cuts a record of up to {@link RECORD_BYTES_MAX} bytes into 32-byte leaf values: a version byte and 31 bytes each of (u16 length, record, zeros to
+ * Cuts a record of up to {@link RECORD_BYTES_MAX} bytes into 32-byte leaf values: a version byte and 31 bytes each of (u32 length, record, zeros to
  * the end). No chunk is zero, so none is lost where zero means absent. Whoever replaces a record by a shorter one sets the chunks beyond
  * to zero. Throws `invariant` on a longer record.
  */
 export function encodeRecord(record: Uint8Array): Uint8Array[] {
   if (record.length > RECORD_BYTES_MAX) throw new InvariantError(`record of ${record.length} bytes, at most ${RECORD_BYTES_MAX}`);
   const stream = new Uint8Array(recordChunkCount(record.length) * CHUNK_PAYLOAD_BYTES);
-  stream[0] = record.length >>> 8;
-  stream[1] = record.length;
+  new DataView(stream.buffer).setUint32(0, record.length);
   stream.set(record, LENGTH_BYTES);
   const chunks: Uint8Array[] = [];
   for (let at = 0; at < stream.length; at += CHUNK_PAYLOAD_BYTES) {
@@ -40,7 +39,7 @@ export function encodeRecord(record: Uint8Array): Uint8Array[] {
 /** How many chunks the record has whose first chunk this is. Throws `decode/version`, `decode/truncated` or `decode/bound`. */
 export function recordChunksOf(firstChunk: Uint8Array): number {
   checkChunk(firstChunk);
-  const length = (firstChunk[1]! << 8) | firstChunk[2]!;
+  const length = new DataView(firstChunk.buffer, firstChunk.byteOffset).getUint32(1);
   if (length > RECORD_BYTES_MAX) throw new DecodeError('decode/bound', `record of ${length} bytes, at most ${RECORD_BYTES_MAX} allowed`);
   return recordChunkCount(length);
 }
@@ -60,7 +59,7 @@ export function decodeRecord(chunks: readonly Uint8Array[]): Uint8Array {
     checkChunk(chunk);
     stream.set(chunk.subarray(1), index * CHUNK_PAYLOAD_BYTES);
   });
-  const end = LENGTH_BYTES + ((stream[0]! << 8) | stream[1]!);
+  const end = LENGTH_BYTES + new DataView(stream.buffer).getUint32(0);
   for (let at = end; at < stream.length; at++) if (stream[at] !== 0) throw new DecodeError('decode/range', 'padding is not zero');
   return stream.subarray(LENGTH_BYTES, end);
 }

@@ -2,8 +2,10 @@ import type { AbortReason } from '../events.ts';
 import { invariant } from '../errors.ts';
 import { equalBytes, type Hash32, type Height, SHARDS_MAX, type ShardId } from '../primitives.ts';
 import { crossShardId, recordId, recordKey } from './identity.ts';
-import type { Lock, LockTable } from './locks.ts';
+import { balanceLock, type Lock, type LockTable } from './locks.ts';
+import type { Loopback } from './loopback.ts';
 import type { Ack, Vote, VoteAnswer } from './messages.ts';
+import { nextAttempt } from './next-attempt.ts';
 import type { ParkedCredits } from './parked.ts';
 import type { ProtocolDue, ProtocolHost } from './protocol.ts';
 import { decodeCoordinatorRecord, encodeCoordinatorRecord, LOCKS_MAX } from './records.ts';
@@ -24,18 +26,15 @@ export interface CoordinatorOptions {
 export interface SharedState {
   readonly locks: LockTable;
   readonly parked: ParkedCredits;
+  /** All messages leave through it: those of the shard to itself do not leave. */
+  readonly loopback: Loopback;
   /** Called when locks were given back, so that waiters and parked credits get their turn. */
   released(host: ProtocolHost, locks: readonly Lock[]): void;
 }
 
-/** Reasons that another attempt may cure. `needs` is none of them while the only operation is a transfer, which no further participant can complete. */
-const RETRYABLE: ReadonlySet<AbortReason> = new Set(['conflict', 'busy', 'moved']);
-
-/** Whether the next attempt would have one participant a shard, none of them the coordinator itself: two operations of one shard can not be told apart. */
-function retryable(own: ShardId, participants: readonly ParticipantProgress[]): boolean {
-  const shards = participants.map((each) => each.movedTo ?? each.shard);
-  return !shards.includes(own) && new Set(shards).size === shards.length;
-}
+/** Reasons that another attempt may cure. */
+const RETRYABLE: ReadonlySet<AbortReason> = new Set(['conflict', 'busy', 'moved', 'needs']);
+const NO_LOGS = new Uint8Array(0);
 
 /** The reason for which a vote ends an attempt. A participant's `no` is final, whatever word of the coordinator's it borrows. */
 function reasonOf(answer: VoteAnswer, shards: number): AbortReason {
@@ -46,9 +45,10 @@ function reasonOf(answer: VoteAnswer, shards: number): AbortReason {
       return answer.shard < shards ? 'moved' : 'refused';
     case 'yes':
       return 'none';
+    case 'needs':
+      return answer.accounts.length > 0 && answer.accounts.every(({ shard }) => shard < shards) ? 'needs' : 'refused';
     case 'conflict':
     case 'busy':
-    case 'needs':
       return answer.kind;
   }
 }
@@ -56,6 +56,11 @@ function reasonOf(answer: VoteAnswer, shards: number): AbortReason {
 /** A `retrying` record holds none of its locks. */
 function holdsLocks(record: CoordinatorRecord): boolean {
   return record.locks.length > 0 && record.phase !== 'retrying';
+}
+
+/** A participant at the start of an attempt. */
+function fresh({ shard, operation }: Pick<ParticipantProgress, 'shard' | 'operation'>): ParticipantProgress {
+  return { shard, operation, status: 'pending', gasUsed: undefined, movedTo: undefined, needs: [], logs: NO_LOGS };
 }
 
 function isOpen(participant: ParticipantProgress): boolean {
@@ -112,8 +117,9 @@ export class Coordinator {
   /** See `CrossShardProtocol.begin`. */
   begin(host: ProtocolHost, intent: CrossShardIntent): 'begun' | 'busy' | 'locked' {
     const shards = intent.operations.map((each) => each.shard);
-    invariant(new Set(shards).size === shards.length && !shards.includes(host.shard), 'one operation for each other shard');
+    invariant(new Set(shards).size === shards.length, 'one operation for each shard');
     invariant(shards.length <= PARTICIPANTS_MAX && intent.locks.length <= LOCKS_MAX, 'more participants or locks than a record holds');
+    invariant(intent.locks.length === 0 || !shards.includes(host.shard), 'an operation of the own shard names its locks itself');
     invariant(intent.operations.reduce((sum, each) => sum + each.operation.value, 0n) === intent.value, 'the operations share out the value');
     if (!this.affordable(shards)) return 'busy';
     const id = crossShardId(host.hasher, host.chainId, host.shard, intent.txHash);
@@ -131,7 +137,7 @@ export class Coordinator {
       deadlineMs: host.now.timestampMs + this.options.deadlineMs,
       retryHeight: 0 as Height,
       reason: 'none',
-      participants: intent.operations.map((each) => ({ ...each, status: 'pending', gasUsed: undefined, movedTo: undefined })),
+      participants: intent.operations.map((each) => fresh(each)),
       escrowValue: intent.value,
       escrowFee,
       gasPrice: intent.gasPrice,
@@ -153,9 +159,9 @@ export class Coordinator {
 
   /** Sends the Prepares of `record`'s current attempt. */
   private prepare(host: ProtocolHost, record: CoordinatorRecord): void {
-    const { id, attempt, txHash, ageMs, deadlineMs } = record;
+    const { id, attempt, txHash, ageMs, deadlineMs, gasPrice } = record;
     for (const { shard, operation } of record.participants) {
-      host.emit(shard, { kind: 'prepare', id, attempt, txHash, ageMs, deadlineMs, operation });
+      this.shared.loopback.send(host, shard, { kind: 'prepare', id, attempt, txHash, ageMs, deadlineMs, gasPrice, operation });
       host.event({ phase: 'prepared', outcome: 'none', peer: shard, txHash, reason: 'none' });
     }
     this.put(record);
@@ -173,7 +179,8 @@ export class Coordinator {
     const status = from.status === 'deciding' ? 'deciding' : answer.kind === 'yes' ? 'yes' : 'ended';
     const reason = reasonOf(answer, this.options.shards ?? SHARDS_MAX);
     const movedTo = answer.kind === 'moved' && reason === 'moved' ? answer.shard : undefined;
-    const participants = record.participants.map((each): ParticipantProgress => (each === from ? { ...each, status, gasUsed, movedTo } : each));
+    const needs = answer.kind === 'needs' && reason === 'needs' ? answer.accounts : [];
+    const participants = record.participants.map((each): ParticipantProgress => (each === from ? { ...each, status, gasUsed, movedTo, needs } : each));
     const voted: CoordinatorRecord = { ...record, participants, voted: origin };
     if (record.phase !== 'preparing') this.put(voted);
     else if (answer.kind !== 'yes') this.abortAttempt(host, voted, reason);
@@ -186,7 +193,7 @@ export class Coordinator {
   private commit(host: ProtocolHost, record: CoordinatorRecord): void {
     let carried = 0n;
     for (const { shard, operation } of record.participants) {
-      host.emit(shard, { kind: 'decision', id: record.id, attempt: record.attempt, commit: true, value: operation.value });
+      this.shared.loopback.send(host, shard, { kind: 'decision', id: record.id, attempt: record.attempt, commit: true, value: operation.value });
       host.sendValue(shard, operation.value);
       host.event({ phase: 'decided', outcome: 'commit', peer: shard, txHash: record.txHash, reason: 'none' });
       carried += operation.value;
@@ -203,7 +210,7 @@ export class Coordinator {
     );
     for (const { shard, status } of participants) {
       host.event({ phase: 'decided', outcome: 'abort', peer: shard, txHash: record.txHash, reason });
-      if (status === 'deciding') host.emit(shard, { kind: 'decision', id: record.id, attempt: record.attempt, commit: false, value: 0n });
+      if (status === 'deciding') this.shared.loopback.send(host, shard, { kind: 'decision', id: record.id, attempt: record.attempt, commit: false, value: 0n });
     }
     const aborting: CoordinatorRecord = { ...record, phase: 'aborting', participants, reason, decided: host.now };
     if (participants.every((each) => !isOpen(each))) this.finishAttempt(host, aborting);
@@ -216,7 +223,7 @@ export class Coordinator {
     if (record === undefined || record.attempt !== ack.attempt || ack.commit !== (record.phase === 'committing')) return false;
     const from = record.participants.find((each) => each.shard === source);
     if (from?.status !== 'deciding') return false;
-    const participants = record.participants.map((each) => (each === from ? { ...each, status: 'acked' as const } : each));
+    const participants = record.participants.map((each) => (each === from ? { ...each, status: 'acked' as const, logs: ack.logs } : each));
     const acked: CoordinatorRecord = { ...record, participants, applied: origin };
     if (participants.some(isOpen)) this.put(acked);
     else if (acked.phase === 'committing') this.settle(host, acked, true);
@@ -236,7 +243,7 @@ export class Coordinator {
    */
   private again(host: ProtocolHost, record: CoordinatorRecord): void {
     const attempt = record.attempt + 1;
-    if (!RETRYABLE.has(record.reason) || attempt >= this.options.attemptsMax || !retryable(host.shard, record.participants)) {
+    if (!RETRYABLE.has(record.reason) || attempt >= this.options.attemptsMax || nextAttempt(host.shard, record) === undefined) {
       this.settle(host, record, false);
       return;
     }
@@ -260,9 +267,10 @@ export class Coordinator {
     this.put(undefined, record);
     if (holdsLocks(record)) this.shared.locks.release(record.id, record.locks);
     host.burnEscrow(fee);
-    this.shared.parked.credit(host, record.sender, record.escrowFee - fee + record.escrowValue);
+    this.shared.parked.credit(host, record.sender, record.escrowFee - fee + record.escrowValue, record.txHash);
     const reason = commit ? 'none' : record.reason;
-    host.settle({ record: { ...record, reason }, commit, gasUsed, acked: host.now });
+    const logs = commit ? record.participants.map((each) => each.logs) : [];
+    host.settle({ record: { ...record, reason }, commit, gasUsed, acked: host.now, logs });
     for (const { shard } of record.participants) {
       host.event({ phase: 'acked', outcome: commit ? 'commit' : 'abort', peer: shard, txHash: record.txHash, reason });
     }
@@ -278,18 +286,17 @@ export class Coordinator {
   }
 
   private retry(host: ProtocolHost, record: CoordinatorRecord): void {
-    const participants = record.participants.map((each) => ({
-      shard: each.movedTo ?? each.shard,
-      operation: each.operation,
-      status: 'pending' as const,
-      gasUsed: undefined,
-      movedTo: undefined,
-    }));
+    const next = nextAttempt(host.shard, record);
+    invariant(next !== undefined, 'a record that waits for another attempt has one');
+    const participants = next.map((each) => fresh(each));
     if (!this.affordable(participants.map((each) => each.shard))) {
       this.put({ ...record, retryHeight: (host.now.height + 1) as Height });
       return;
     }
-    const grant = this.shared.locks.acquire(record.id, { timestampMs: record.ageMs, id: record.id }, record.locks);
+    // The coordinator's part is the debit; where it takes part itself, its execution names that lock, too.
+    const own = participants.some((each) => each.shard === host.shard);
+    const wanted = own ? [] : [{ key: balanceLock(record.sender), mode: 'delta' as const }];
+    const grant = this.shared.locks.acquire(record.id, { timestampMs: record.ageMs, id: record.id }, wanted);
     if (grant.kind === 'held') {
       this.again(host, { ...record, reason: 'conflict' });
       return;

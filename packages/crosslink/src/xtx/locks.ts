@@ -24,6 +24,11 @@ export function balanceLock(address: Uint8Array): string {
   return `\0${bytesKey(address)}`;
 }
 
+/** Lock key of an account's nonce and code: 0x01 and the address. */
+export function accountLock(address: Uint8Array): string {
+  return `\u0001${bytesKey(address)}`;
+}
+
 /** Lock key of one storage slot: 0x02, the address, and the 32-byte slot. */
 export function storageLock(address: Uint8Array, slot: Uint8Array): string {
   return `\u0002${bytesKey(address)}${bytesKey(slot)}`;

@@ -3,29 +3,14 @@ import { Reader } from '../codec/reader.ts';
 import { Writer } from '../codec/writer.ts';
 import { DecodeError } from '../errors.ts';
 import type { Address, Hash32, ShardId, TxHash } from '../primitives.ts';
+import { type Operation, readOperation, writeOperation } from './operations.ts';
 
 /** Most (shard, address) pairs that one `needs` vote can name (R11). */
 export const NEEDS_MAX = 64;
 /** Most bytes of logs that one Ack carries (R18). */
-export const ACK_LOGS_BYTES_MAX = 65_536;
+export const ACK_LOGS_BYTES_MAX = 16_384;
 /** Most bytes of one message: a Prepare with call data, or an Ack with logs. */
 export const MESSAGE_BYTES_MAX = 192 * 1024;
-
-/**
- * What a participant is asked to do. `transfer`: credit `to` with `value`; the recipient's shard decides whether that is a credit or a call (R16).
- */
-export interface TransferOperation {
-  readonly kind: 'transfer';
-  readonly from: Address;
-  readonly to: Address;
-  /** Wei, below 2^128. */
-  readonly value: bigint;
-  /** Gas that the participant may use beyond a plain credit. */
-  readonly gasLimit: number;
-}
-
-/** See {@link TransferOperation}; calls and batches become further kinds. */
-export type Operation = TransferOperation;
 
 /** Age of a cross-shard transaction for wait-die (R17): kept across attempts; smaller is older; ties go to the smaller id. */
 export interface Age {
@@ -46,6 +31,8 @@ export interface Prepare {
   readonly ageMs: number;
   /** Coordinator block time after which it aborts. For information: only the coordinator turns time into abort (R15). */
   readonly deadlineMs: number;
+  /** Wei per gas, fixed by the coordinator (R18): what GASPRICE says. */
+  readonly gasPrice: bigint;
   readonly operation: Operation;
 }
 
@@ -91,22 +78,21 @@ export interface Ack {
   readonly logs: Uint8Array;
 }
 
+/** Value that a contract gave to an account of another shard (R12): carries it, can not fail, runs no code, and is not answered. */
+export interface Credit {
+  readonly kind: 'credit';
+  /** The transaction that gave it. */
+  readonly txHash: TxHash;
+  readonly to: Address;
+  /** Wei, below 2^128. */
+  readonly value: bigint;
+}
+
 /** What travels between two shards, one sequence number each. */
-export type CrossShardMessage = Prepare | Vote | Decision | Ack;
+export type CrossShardMessage = Prepare | Vote | Decision | Ack | Credit;
 
-const KINDS = ['prepare', 'vote', 'decision', 'ack'] as const;
+const KINDS = ['prepare', 'vote', 'decision', 'ack', 'credit'] as const;
 const ANSWERS = ['yes', 'no', 'conflict', 'busy', 'moved', 'needs'] as const;
-
-/** Appends an operation. */
-export function writeOperation(writer: Writer, operation: Operation): void {
-  writer.u8(1).fixed(operation.from, 20).fixed(operation.to, 20).u128(operation.value).u64(operation.gasLimit);
-}
-
-/** Reads what {@link writeOperation} wrote. */
-export function readOperation(reader: Reader): Operation {
-  if (reader.u8() !== 1) throw new DecodeError('decode/range', 'unknown operation');
-  return { kind: 'transfer', from: reader.address(), to: reader.address(), value: reader.u128(), gasLimit: reader.u64() };
-}
 
 function writeAnswer(writer: Writer, answer: VoteAnswer): void {
   writer.u8(ANSWERS.indexOf(answer.kind));
@@ -151,12 +137,14 @@ function readAnswer(reader: Reader): VoteAnswer {
   }
 }
 
-/** Canonical bytes of a message: version, kind, id, attempt, and what the kind adds. */
+/** Canonical bytes of a message: version, kind, id and attempt (not of a credit), and what the kind adds. */
 export function encodeMessage(message: CrossShardMessage): Uint8Array {
-  const writer = new Writer(192).u8(1).u8(KINDS.indexOf(message.kind)).fixed(message.id, 32).u8(message.attempt);
+  const writer = new Writer(192).u8(2).u8(KINDS.indexOf(message.kind));
+  if (message.kind === 'credit') return writer.fixed(message.txHash, 32).fixed(message.to, 20).u128(message.value).finish();
+  writer.fixed(message.id, 32).u8(message.attempt);
   switch (message.kind) {
     case 'prepare':
-      writer.fixed(message.txHash, 32).u64(message.ageMs).u64(message.deadlineMs);
+      writer.fixed(message.txHash, 32).u64(message.ageMs).u64(message.deadlineMs).u128(message.gasPrice);
       writeOperation(writer, message.operation);
       break;
     case 'vote':
@@ -176,19 +164,30 @@ export function encodeMessage(message: CrossShardMessage): Uint8Array {
 /** The inverse of {@link encodeMessage}; byte fields are views of `data`. Throws {@link DecodeError}. */
 export function decodeMessage(data: Uint8Array): CrossShardMessage {
   const reader = new Reader(data);
-  reader.version(1);
+  reader.version(2);
   const kind = KINDS[reader.u8()];
-  const id = reader.hash();
-  const attempt = reader.u8();
-  const message = readBody(reader, kind, id, attempt);
+  const message = kind === 'credit' ? readCredit(reader) : readBody(reader, kind, reader.hash(), reader.u8());
   reader.end();
   return message;
 }
 
-function readBody(reader: Reader, kind: (typeof KINDS)[number] | undefined, id: Hash32, attempt: number): CrossShardMessage {
+function readCredit(reader: Reader): Credit {
+  return { kind: 'credit', txHash: reader.txHash(), to: reader.address(), value: reader.u128() };
+}
+
+function readBody(reader: Reader, kind: Exclude<(typeof KINDS)[number], 'credit'> | undefined, id: Hash32, attempt: number): CrossShardMessage {
   switch (kind) {
     case 'prepare':
-      return { kind, id, attempt, txHash: reader.txHash(), ageMs: reader.u64(), deadlineMs: reader.u64(), operation: readOperation(reader) };
+      return {
+        kind,
+        id,
+        attempt,
+        txHash: reader.txHash(),
+        ageMs: reader.u64(),
+        deadlineMs: reader.u64(),
+        gasPrice: reader.u128(),
+        operation: readOperation(reader),
+      };
     case 'vote':
       return { kind, id, attempt, answer: readAnswer(reader), gasUsed: reader.u64() };
     case 'decision':

@@ -1,7 +1,21 @@
-import { type Address, bytesKey, keyBytes } from '../primitives.ts';
+import { type Address, bytesKey, keyBytes, type ShardId, type TxHash, ZERO_HASH } from '../primitives.ts';
 import { balanceLock, type LockTable } from './locks.ts';
 import type { ProtocolHost } from './protocol.ts';
 import { decodeParkedCredit, encodeParkedCredit } from './records.ts';
+
+/** The transaction of a parked credit that goes on: it may be the sum of several. */
+const SEVERAL = ZERO_HASH as TxHash;
+
+/** `source` sent the credit on because the address lives here: it is not sent back, or it would travel for ever. */
+function deliver(host: ProtocolHost, to: Address, value: bigint, txHash: TxHash, source?: ShardId): void {
+  const home = host.homeOf(to);
+  if (home === host.shard || home === source) {
+    host.unescrow(to, value);
+    return;
+  }
+  host.sendValue(home, value);
+  host.emit(home, { kind: 'credit', txHash, to, value });
+}
 
 /**
  * Credits that may not touch a balance yet, because an open transaction has read it (R16). The wei stay in escrow and are applied when the lock goes.
@@ -27,11 +41,11 @@ export class ParkedCredits {
     else this.amounts.set(key, decodeParkedCredit(value));
   }
 
-  /** Credits `amount` wei out of escrow, now or when the balance is free. Never conflicts. */
-  credit(host: ProtocolHost, address: Address, amount: bigint): void {
+  /** Credits `amount` wei out of escrow, now or when the balance is free; where a stub stands, they go on in the same block (R12). Never conflicts. */
+  credit(host: ProtocolHost, address: Address, amount: bigint, txHash: TxHash, source?: ShardId): void {
     if (amount === 0n) return;
     if (!this.locks.forbids(balanceLock(address), 'delta')) {
-      host.unescrow(address, amount);
+      deliver(host, address, amount, txHash, source);
       return;
     }
     const key = bytesKey(address);
@@ -47,7 +61,7 @@ export class ParkedCredits {
     if (amount === undefined || this.locks.forbids(lockKey, 'delta')) return;
     this.amounts.delete(key);
     this.dirty.add(key);
-    host.unescrow(keyBytes(key) as Address, amount);
+    deliver(host, keyBytes(key) as Address, amount, SEVERAL);
   }
 
   /** Writes what changed to the host. */

@@ -1,11 +1,12 @@
-import { equalBytes, type ShardId } from '../primitives.ts';
+import { bytesKey, equalBytes, SHARDS_MAX, type ShardId } from '../primitives.ts';
 import type { SharedState } from './coordinator.ts';
 import { crossShardId, recordId, recordKey } from './identity.ts';
 import { compareAge } from './locks.ts';
-import { type Age, type Decision, NEEDS_MAX, type Operation, type Prepare, type VoteAnswer } from './messages.ts';
+import { type Age, type Decision, NEEDS_MAX, type Prepare, type VoteAnswer } from './messages.ts';
+import { type Operation, withoutData } from './operations.ts';
 import type { ProtocolHost } from './protocol.ts';
 import { decodeParticipantRecord, encodeParticipantRecord, LOCKS_MAX } from './records.ts';
-import type { OperationOutcome, ParticipantRecord } from './types.ts';
+import { EFFECTS_BYTES_MAX, type OperationOutcome, type ParticipantRecord } from './types.ts';
 
 /** Bounds of the participant's side. */
 export interface ParticipantOptions {
@@ -13,17 +14,22 @@ export interface ParticipantOptions {
   readonly lockWaitersMax: number;
   /** Open Prepares that one coordinator shard may have here: the other end of R19's budget. */
   readonly openPreparesMax: number;
+  /** Shards of the network: a stub that names another one is refused. {@link SHARDS_MAX} if absent. */
+  readonly shards?: number;
 }
+
+const NO_LOGS = new Uint8Array(0);
 
 function ageOf(record: ParticipantRecord): Age {
   return { timestampMs: record.ageMs, id: record.id };
 }
 
 /** What does not fit into a record or a vote ends as a `no`: it must not stop the shard. */
-function execute(host: ProtocolHost, operation: Operation): OperationOutcome | { readonly kind: 'busy' } {
-  const outcome = host.execute(operation);
-  if (outcome.kind === 'yes' && outcome.locks.length > LOCKS_MAX) return { kind: 'no', gasUsed: outcome.gasUsed, reason: 'refused' };
-  if (outcome.kind === 'needs' && outcome.accounts.length > NEEDS_MAX) return { kind: 'no', gasUsed: 0, reason: 'needs' };
+function execute(host: ProtocolHost, { operation, gasPrice }: ParticipantRecord): OperationOutcome | { readonly kind: 'busy' } {
+  const outcome = host.execute(operation, gasPrice);
+  const tooBig = outcome.kind === 'yes' && (outcome.locks.length > LOCKS_MAX || (outcome.effects?.length ?? 0) > EFFECTS_BYTES_MAX);
+  if (tooBig) return { kind: 'no', gasUsed: outcome.gasUsed, reason: 'refused' };
+  if (outcome.kind === 'needs' && outcome.accounts.length > NEEDS_MAX) return { kind: 'no', gasUsed: outcome.gasUsed, reason: 'needs' };
   return outcome;
 }
 
@@ -76,23 +82,42 @@ export class Participant {
       this.answer(host, source, prepare, { kind: taken ? 'conflict' : 'busy' }, 0);
       return true;
     }
-    const { id, txHash, attempt, ageMs, deadlineMs, operation } = prepare;
-    this.attempt(host, { id, txHash, coordinator: source, status: 'waiting', attempt, ageMs, deadlineMs, operation, gasUsed: 0, locks: [], since: host.now });
+    if (!this.mayAsk(host, source, prepare.operation)) {
+      this.answer(host, source, prepare, { kind: 'no', reason: 'refused' }, 0);
+      return true;
+    }
+    const { id, txHash, attempt, ageMs, deadlineMs, gasPrice, operation } = prepare;
+    const ran = { gasUsed: 0, effects: undefined, locks: [], since: host.now };
+    this.attempt(host, { id, txHash, coordinator: source, status: 'waiting', attempt, ageMs, deadlineMs, gasPrice, operation, ...ran });
     return true;
+  }
+
+  /**
+   * Whether `source` may ask for this at all. Only a committee with more than f traitors asks for more: to act as an account that lives here, to make a contract from
+   * afar, or to keep a stub that leads nowhere.
+   */
+  private mayAsk(host: ProtocolHost, source: ShardId, operation: Operation): boolean {
+    const own = source === host.shard;
+    if (!own && (operation.kind === 'create' || host.homeOf(operation.from) === host.shard)) return false;
+    if (operation.kind === 'transfer') return true;
+    const { stubs } = operation;
+    if (new Set(stubs.map((stub) => bytesKey(stub.address))).size !== stubs.length) return false;
+    return stubs.every(({ home }) => home !== host.shard && home < (this.options.shards ?? SHARDS_MAX));
   }
 
   /** Executes and asks for locks: ends in a vote or in waiting. */
   private attempt(host: ProtocolHost, record: ParticipantRecord): void {
     const { coordinator, operation } = record;
-    const outcome = execute(host, operation);
+    const outcome = execute(host, record);
     if (outcome.kind !== 'yes') {
       this.remove(record);
-      this.answer(host, coordinator, record, outcome, outcome.kind === 'no' ? outcome.gasUsed : 0);
+      this.answer(host, coordinator, record, outcome, 'gasUsed' in outcome ? outcome.gasUsed : 0);
       return;
     }
     const grant = this.shared.locks.acquire(record.id, ageOf(record), outcome.locks);
     if (grant.kind === 'granted') {
-      this.put({ ...record, status: 'prepared', gasUsed: outcome.gasUsed, locks: grant.locks, since: host.now });
+      const { gasUsed, effects } = outcome;
+      this.put({ ...record, status: 'prepared', operation: withoutData(operation), gasUsed, effects, locks: grant.locks, since: host.now });
       this.answer(host, coordinator, record, { kind: 'yes' }, outcome.gasUsed);
     } else if (grant.older && (this.waiting.has(recordKey(record.id)) || this.waiting.size < this.options.lockWaitersMax)) {
       this.put({ ...record, gasUsed: outcome.gasUsed, locks: outcome.locks.map((lock) => ({ ...lock, run: 0 })) });
@@ -109,7 +134,7 @@ export class Participant {
     answer: VoteAnswer,
     gasUsed: number,
   ): void {
-    host.emit(coordinator, { kind: 'vote', id: of.id, attempt: of.attempt, answer, gasUsed });
+    this.shared.loopback.send(host, coordinator, { kind: 'vote', id: of.id, attempt: of.attempt, answer, gasUsed });
     const reason = answer.kind === 'yes' ? 'none' : answer.kind === 'no' ? answer.reason : answer.kind;
     host.event({ phase: 'voted', outcome: answer.kind === 'yes' ? 'commit' : 'abort', peer: coordinator, txHash: of.txHash, reason });
   }
@@ -121,8 +146,9 @@ export class Participant {
     const record = found?.coordinator === source && found.attempt === attempt && equalBytes(found.id, id) ? found : undefined;
     // Only a coordinator committee with more than f traitors can send more wei than can exist: what it says is not applied, and not answered.
     if (commit && !host.receiveValue(source, value)) return false;
-    host.emit(source, { kind: 'ack', id, attempt, commit, logs: new Uint8Array(0) });
+    const ack = (logs: Uint8Array): void => this.shared.loopback.send(host, source, { kind: 'ack', id, attempt, commit, logs });
     if (record === undefined || (commit && record.status !== 'prepared')) {
+      ack(NO_LOGS);
       // An abort may cross our own negative vote: nothing is held. A commit without our yes needs a coordinator committee with more than f traitors;
       // its wei exist (they are in its `sent`), belong to nobody here, and are burned, so that supply stays countable.
       if (commit) host.burnEscrow(value);
@@ -130,11 +156,23 @@ export class Participant {
     }
     this.remove(record);
     if (record.status === 'prepared') this.shared.locks.release(record.id, record.locks);
-    if (commit) this.shared.parked.credit(host, record.operation.to, value);
+    ack(commit ? this.apply(host, record, value) : NO_LOGS);
     const outcome = commit ? 'commit' : 'abort';
     host.event({ phase: 'applied', outcome, peer: source, txHash: record.txHash, reason: 'none' });
     if (record.status === 'prepared') this.shared.released(host, record.locks);
     return true;
+  }
+
+  /** What a commit brings about. Returns the logs. */
+  private apply(host: ProtocolHost, { operation, effects, txHash }: ParticipantRecord, value: bigint): Uint8Array {
+    if (value !== operation.value) {
+      // Only a coordinator committee with more than f traitors sends other wei than it had prepared: they are burned, and nothing else happens.
+      host.burnEscrow(value);
+      return NO_LOGS;
+    }
+    if (operation.kind !== 'transfer' || effects !== undefined) return host.apply(operation, effects, txHash);
+    this.shared.parked.credit(host, operation.to, value, txHash);
+    return NO_LOGS;
   }
 
   /**

@@ -1,8 +1,9 @@
 import type { Hasher } from '../crypto.ts';
 import type { BlockEvent } from '../events.ts';
-import type { Address, Hash32, ShardId } from '../primitives.ts';
+import type { Address, Hash32, ShardId, TxHash } from '../primitives.ts';
 import type { LockMode } from './locks.ts';
-import type { CrossShardMessage, Operation } from './messages.ts';
+import type { CrossShardMessage } from './messages.ts';
+import type { Operation } from './operations.ts';
 import type { CoordinatorRecord, CrossShardIntent, Moment, OperationOutcome, Settlement } from './types.ts';
 
 /** Reserved namespaces of the protocol's records under the state root (R10). */
@@ -15,7 +16,7 @@ export interface ProtocolHost {
   readonly shard: ShardId;
   /** The block being executed. */
   readonly now: Moment;
-  /** Appends a message to the block's outgoing ones. */
+  /** Appends a message to the block's outgoing ones; never to the shard itself. */
   emit(destination: ShardId, message: CrossShardMessage): void;
   /** Moves wei of `address`'s balance into escrow. The caller has checked that it is there. */
   escrow(address: Address, amount: bigint): void;
@@ -23,15 +24,22 @@ export interface ProtocolHost {
   unescrow(address: Address, amount: bigint): void;
   /** Moves wei from escrow to the burned total. */
   burnEscrow(amount: bigint): void;
-  /** Moves wei from escrow onto its way to `destination` (R15: with a commit Decision). */
+  /** Moves wei from escrow onto its way to `destination` (R15: with a commit Decision), which may be the shard itself. */
   sendValue(destination: ShardId, amount: bigint): void;
   /**
    * Books wei that arrived with a commit Decision: into escrow, from where the protocol credits or parks it at once. False, and nothing is booked, if so many
    * wei can not exist.
    */
   receiveValue(source: ShardId, amount: bigint): boolean;
+  /** Where an address lives, as this block sees it (R11). */
+  homeOf(address: Address): ShardId;
   /** Executes a participant's operation tentatively, within the block's gas. `busy` when the block cannot afford it (R19). Changes nothing. */
-  execute(operation: Operation): OperationOutcome | { readonly kind: 'busy' };
+  execute(operation: Operation, gasPrice: bigint): OperationOutcome | { readonly kind: 'busy' };
+  /**
+   * Applies a prepared operation, unless it is a plain credit: its value stands in escrow, and goes where the effects say. `effects` is what {@link execute} gave.
+   * Returns the encoded logs, at most `ACK_LOGS_BYTES_MAX`, none if it is a creation's or call's without any. Cannot fail.
+   */
+  apply(operation: Operation, effects: Uint8Array | undefined, txHash: TxHash): Uint8Array;
   /** Lists a finished transaction with its receipt. */
   settle(settlement: Settlement): void;
   event(event: BlockEvent): void;

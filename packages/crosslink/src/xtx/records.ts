@@ -4,10 +4,12 @@ import { Writer } from '../codec/writer.ts';
 import { DecodeError } from '../errors.ts';
 import { bytesKey, keyBytes } from '../primitives.ts';
 import type { Lock, LockMode } from './locks.ts';
-import { readOperation, writeOperation } from './messages.ts';
+import { ACK_LOGS_BYTES_MAX, NEEDS_MAX } from './messages.ts';
+import { readOperation, withoutData, writeOperation } from './operations.ts';
 import {
   type CoordinatorPhase,
   type CoordinatorRecord,
+  EFFECTS_BYTES_MAX,
   type Moment,
   PARTICIPANTS_MAX,
   type ParticipantRecord,
@@ -15,8 +17,9 @@ import {
   type Settlement,
 } from './types.ts';
 
-/** Most locks of one transaction on one shard: with the longest keys and all participants, a record stays below a state record's 8 KiB. */
-export const LOCKS_MAX = 80;
+/** Most locks of one transaction on one shard. */
+export const LOCKS_MAX = 512;
+const NO_LOGS = new Uint8Array(0);
 /** A storage slot's: see `storageLock`. */
 const LOCK_KEY_BYTES_MAX = 53;
 const MODES: readonly LockMode[] = ['read', 'write', 'delta'];
@@ -52,7 +55,7 @@ function readMoment(reader: Reader): Moment | undefined {
 
 /** Canonical bytes of a coordinator's record. */
 export function encodeCoordinatorRecord(record: CoordinatorRecord): Uint8Array {
-  const writer = new Writer(512).u8(1).fixed(record.id, 32).fixed(record.txHash, 32).fixed(record.sender, 20);
+  const writer = new Writer(512).u8(2).fixed(record.id, 32).fixed(record.txHash, 32).fixed(record.sender, 20);
   writer.u8(PHASES.indexOf(record.phase)).u8(record.attempt).u64(record.ageMs).u64(record.deadlineMs).u64(record.retryHeight);
   writer.u8(ABORT_REASONS.indexOf(record.reason)).list(record.participants, PARTICIPANTS_MAX, (out, each) => {
     out.u16(each.shard);
@@ -61,6 +64,7 @@ export function encodeCoordinatorRecord(record: CoordinatorRecord): Uint8Array {
     if (each.gasUsed !== undefined) out.u64(each.gasUsed);
     out.bool(each.movedTo !== undefined);
     if (each.movedTo !== undefined) out.u16(each.movedTo);
+    out.list(each.needs, NEEDS_MAX, (inner, { shard, address }) => inner.u16(shard).fixed(address, 20)).bytes(each.logs, ACK_LOGS_BYTES_MAX);
   });
   writer.u128(record.escrowValue).u128(record.escrowFee).u128(record.gasPrice).u64(record.gasLimit).u64(record.gasCharged);
   writeLocks(writer, record.locks);
@@ -76,7 +80,7 @@ export function encodeCoordinatorRecord(record: CoordinatorRecord): Uint8Array {
 /** The inverse of {@link encodeCoordinatorRecord}; copies nothing. Throws {@link DecodeError}. */
 export function decodeCoordinatorRecord(data: Uint8Array): CoordinatorRecord {
   return decodeAll(data, (reader) => {
-    reader.version(1);
+    reader.version(2);
     return {
       id: reader.hash(),
       txHash: reader.txHash(),
@@ -93,6 +97,8 @@ export function decodeCoordinatorRecord(data: Uint8Array): CoordinatorRecord {
         status: pick(STATUSES, input.u8()),
         gasUsed: input.bool() ? input.u64() : undefined,
         movedTo: input.bool() ? input.shard() : undefined,
+        needs: input.list(NEEDS_MAX, (inner) => ({ shard: inner.shard(), address: inner.address() })),
+        logs: input.bytes(ACK_LOGS_BYTES_MAX),
       })),
       escrowValue: reader.u128(),
       escrowFee: reader.u128(),
@@ -114,10 +120,11 @@ export function decodeCoordinatorRecord(data: Uint8Array): CoordinatorRecord {
 
 /** Canonical bytes of a participant's record. */
 export function encodeParticipantRecord(record: ParticipantRecord): Uint8Array {
-  const writer = new Writer(256).u8(1).fixed(record.id, 32).fixed(record.txHash, 32).u16(record.coordinator);
-  writer.bool(record.status === 'prepared').u8(record.attempt).u64(record.ageMs).u64(record.deadlineMs);
+  const writer = new Writer(256).u8(2).fixed(record.id, 32).fixed(record.txHash, 32).u16(record.coordinator);
+  writer.bool(record.status === 'prepared').u8(record.attempt).u64(record.ageMs).u64(record.deadlineMs).u128(record.gasPrice);
   writeOperation(writer, record.operation);
-  writer.u64(record.gasUsed);
+  writer.u64(record.gasUsed).bool(record.effects !== undefined);
+  if (record.effects !== undefined) writer.bytes(record.effects, EFFECTS_BYTES_MAX);
   writeLocks(writer, record.locks);
   writer.u64(record.since.height).u64(record.since.timestampMs);
   return writer.finish();
@@ -126,7 +133,7 @@ export function encodeParticipantRecord(record: ParticipantRecord): Uint8Array {
 /** The inverse of {@link encodeParticipantRecord}. Throws {@link DecodeError}. */
 export function decodeParticipantRecord(data: Uint8Array): ParticipantRecord {
   return decodeAll(data, (reader) => {
-    reader.version(1);
+    reader.version(2);
     return {
       id: reader.hash(),
       txHash: reader.txHash(),
@@ -135,8 +142,10 @@ export function decodeParticipantRecord(data: Uint8Array): ParticipantRecord {
       attempt: reader.u8(),
       ageMs: reader.u64(),
       deadlineMs: reader.u64(),
+      gasPrice: reader.u128(),
       operation: readOperation(reader),
       gasUsed: reader.u64(),
+      effects: reader.bool() ? reader.bytes(EFFECTS_BYTES_MAX) : undefined,
       locks: readLocks(reader),
       since: { height: reader.height(), timestampMs: reader.u64() },
     };
@@ -156,20 +165,24 @@ export function decodeParkedCredit(data: Uint8Array): bigint {
   });
 }
 
-/** Canonical bytes of a finished cross-shard transaction: an index for people, prunable; nothing rests on it. */
+/** Most bytes of a tombstone's record: without data, needs and logs. */
+const TOMBSTONE_BYTES_MAX = 1 << 18;
+
+/** Canonical bytes of a finished cross-shard transaction, without call data and logs: an index for people, prunable; nothing rests on it. */
 export function encodeTombstone(settlement: Settlement): Uint8Array {
   const { record, commit, gasUsed, acked } = settlement;
-  const writer = new Writer(512).u8(1).bool(commit).u64(gasUsed).u64(acked.height).u64(acked.timestampMs);
-  return writer.bytes(encodeCoordinatorRecord(record), 65_536).finish();
+  const participants = record.participants.map((each) => ({ ...each, operation: withoutData(each.operation), needs: [], logs: NO_LOGS }));
+  const writer = new Writer(512).u8(2).bool(commit).u64(gasUsed).u64(acked.height).u64(acked.timestampMs);
+  return writer.bytes(encodeCoordinatorRecord({ ...record, participants }), TOMBSTONE_BYTES_MAX).finish();
 }
 
 /** The inverse of {@link encodeTombstone}. Throws {@link DecodeError}. */
 export function decodeTombstone(data: Uint8Array): Settlement {
   return decodeAll(data, (reader) => {
-    reader.version(1);
+    reader.version(2);
     const commit = reader.bool();
     const gasUsed = reader.u64();
     const acked = { height: reader.height(), timestampMs: reader.u64() };
-    return { commit, gasUsed, acked, record: decodeCoordinatorRecord(reader.bytes(65_536)) };
+    return { commit, gasUsed, acked, record: decodeCoordinatorRecord(reader.bytes(TOMBSTONE_BYTES_MAX)), logs: [] };
   });
 }

@@ -1,7 +1,8 @@
 import type { Hash32, ShardId } from '../primitives.ts';
 import { Coordinator, type CoordinatorOptions, type SharedState } from './coordinator.ts';
 import { type Lock, type LockMode, LockTable } from './locks.ts';
-import type { CrossShardMessage } from './messages.ts';
+import { Loopback } from './loopback.ts';
+import type { Credit, CrossShardMessage } from './messages.ts';
 import { ParkedCredits } from './parked.ts';
 import { Participant, type ParticipantOptions } from './participant.ts';
 import type { CrossShardProtocol, ProtocolCounts, ProtocolDue, ProtocolHost, RecordNamespace } from './protocol.ts';
@@ -19,6 +20,7 @@ export class TwoPhaseCommit implements CrossShardProtocol {
   readonly name = 'two-phase-commit';
   private readonly locks = new LockTable();
   private readonly parked = new ParkedCredits(this.locks);
+  private readonly loopback = new Loopback();
   private readonly coordinator: Coordinator;
   private readonly participant: Participant;
   private ignored = 0;
@@ -27,6 +29,7 @@ export class TwoPhaseCommit implements CrossShardProtocol {
     const shared: SharedState = {
       locks: this.locks,
       parked: this.parked,
+      loopback: this.loopback,
       released: (host, locks) => this.released(host, locks),
     };
     this.coordinator = new Coordinator(options, shared);
@@ -50,11 +53,19 @@ export class TwoPhaseCommit implements CrossShardProtocol {
   }
 
   begin(host: ProtocolHost, intent: CrossShardIntent): 'begun' | 'busy' | 'locked' {
-    return this.coordinator.begin(host, intent);
+    const begun = this.coordinator.begin(host, intent);
+    this.drain(host);
+    return begun;
   }
 
   receive(host: ProtocolHost, source: ShardId, origin: Moment, message: CrossShardMessage): void {
     if (!this.dispatch(host, source, origin, message)) this.ignored++;
+    this.drain(host);
+  }
+
+  /** What the shard says to itself. */
+  private drain(host: ProtocolHost): void {
+    this.loopback.drain((message) => this.dispatch(host, host.shard, host.now, message));
   }
 
   private dispatch(host: ProtocolHost, source: ShardId, origin: Moment, message: CrossShardMessage): boolean {
@@ -67,12 +78,23 @@ export class TwoPhaseCommit implements CrossShardProtocol {
         return this.participant.decide(host, source, message);
       case 'ack':
         return this.coordinator.ack(host, source, origin, message);
+      case 'credit':
+        return this.credit(host, source, message);
     }
+  }
+
+  /** R12: value that a contract gave away. Where a stub stands, it goes on in the same block. */
+  private credit(host: ProtocolHost, source: ShardId, credit: Credit): boolean {
+    const { to, value } = credit;
+    if (!host.receiveValue(source, value)) return false;
+    this.parked.credit(host, to, value, credit.txHash, source);
+    return true;
   }
 
   due(host: ProtocolHost): void {
     this.coordinator.due(host);
     this.participant.judge(host);
+    this.drain(host);
   }
 
   endBlock(host: ProtocolHost): void {

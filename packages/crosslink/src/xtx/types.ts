@@ -1,10 +1,13 @@
 import type { AbortReason } from '../events.ts';
 import type { Address, Hash32, Height, ShardId, TxHash } from '../primitives.ts';
 import type { Lock } from './locks.ts';
-import type { Operation } from './messages.ts';
+import type { Operation } from './operations.ts';
 
 /** Most participants of one cross-shard transaction: a coordinator's record with all of them and all its locks fits into a state record. */
 export const PARTICIPANTS_MAX = 32;
+
+/** Most bytes of what an operation does, as its shard encodes it. */
+export const EFFECTS_BYTES_MAX = 128 * 1024;
 
 /** A height of some shard and its block time. */
 export interface Moment {
@@ -32,6 +35,16 @@ export interface ParticipantProgress {
   readonly gasUsed: number | undefined;
   /** Where it said that the account lives now (R11): the next attempt asks there. */
   readonly movedTo: ShardId | undefined;
+  /** Stubs that its vote asked of other shards (R11): the next attempt asks them. */
+  readonly needs: readonly Needed[];
+  /** Encoded logs from its Ack; empty before. */
+  readonly logs: Uint8Array;
+}
+
+/** A stub that `shard` has to keep, because a participant would make a contract at `address`. */
+export interface Needed {
+  readonly shard: ShardId;
+  readonly address: Address;
 }
 
 /** Where a coordinator's record stands. */
@@ -90,9 +103,14 @@ export interface ParticipantRecord {
   readonly attempt: number;
   readonly ageMs: number;
   readonly deadlineMs: number;
+  /** Wei per gas. */
+  readonly gasPrice: bigint;
+  /** Without its data once it is prepared. */
   readonly operation: Operation;
   /** Of the last execution. */
   readonly gasUsed: number;
+  /** What the operation does once it is committed, as its shard encodes it: undefined for a plain credit, and while waiting. */
+  readonly effects: Uint8Array | undefined;
   /** Granted locks when prepared; wanted ones (run 0) while waiting. */
   readonly locks: readonly Lock[];
   readonly since: Moment;
@@ -104,6 +122,7 @@ export interface CrossShardIntent {
   readonly sender: Address;
   readonly to: Address | undefined;
   readonly transactionType: number;
+  /** One for each shard; the coordinator's own may be among them. */
   readonly operations: readonly { readonly shard: ShardId; readonly operation: Operation }[];
   /** Sum over the operations, wei. */
   readonly value: bigint;
@@ -111,16 +130,23 @@ export interface CrossShardIntent {
   readonly gasLimit: number;
   readonly intrinsicGas: number;
   /** What the coordinator's own part reads and writes. */
+  /** None if the own shard has an operation: its execution names them. */
   readonly locks: readonly Pick<Lock, 'key' | 'mode'>[];
   readonly bodyIndex: number;
 }
 
 /** What a participant's execution of an operation came to. */
 export type OperationOutcome =
-  | { readonly kind: 'yes'; readonly gasUsed: number; readonly locks: readonly Pick<Lock, 'key' | 'mode'>[] }
+  | {
+      readonly kind: 'yes';
+      readonly gasUsed: number;
+      readonly locks: readonly Pick<Lock, 'key' | 'mode'>[];
+      /** At most {@link EFFECTS_BYTES_MAX}; undefined for a plain credit. */
+      readonly effects: Uint8Array | undefined;
+    }
   | { readonly kind: 'no'; readonly gasUsed: number; readonly reason: AbortReason }
   | { readonly kind: 'moved'; readonly shard: ShardId }
-  | { readonly kind: 'needs'; readonly accounts: readonly { readonly shard: ShardId; readonly address: Address }[] };
+  | { readonly kind: 'needs'; readonly gasUsed: number; readonly accounts: readonly Needed[] };
 
 /** The end of a cross-shard transaction on its coordinator: to be listed with its receipt (R18). */
 export interface Settlement {
@@ -128,4 +154,6 @@ export interface Settlement {
   readonly commit: boolean;
   readonly gasUsed: number;
   readonly acked: Moment;
+  /** Encoded lists of logs, in the order of the participants; none if it aborted. */
+  readonly logs: readonly Uint8Array[];
 }

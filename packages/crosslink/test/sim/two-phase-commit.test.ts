@@ -45,6 +45,8 @@ function mixed(prng: Prng): Omit<ModelOptions, 'seed'> {
     scripts: ALL,
     slots: 1 + prng.below(4),
     ownSlotShare: 0.4,
+    callShare: 0.4,
+    ownPartShare: 0.3,
     delayMaxMs: 1 + prng.below(400),
     cuts: prng.below(2) === 0,
     twin: false,
@@ -73,13 +75,15 @@ test('no deadlock: exclusive locks on both sides, no deadline to break a wait, a
     scripts: [write, writeTwo, read, readThenWrite],
     slots: 1 + prng.below(3),
     ownSlotShare: 0.8,
+    callShare: 0,
+    ownPartShare: 0,
   }));
   assert.deepEqual([...outcomes.keys()].sort(), ['conflict', 'none']);
   assert.ok(outcomes.get('none')! > outcomes.get('conflict')!, 'contention is not a standstill');
 });
 
 test('hot accounts do not serialise: credits alone never conflict', () => {
-  const { outcomes, transactions } = runs(300_001, 100, (prng) => ({ ...mixed(prng), deadlineMs: NEVER_MS, scripts: [credit], slots: 1, ownSlotShare: 0, attemptsMax: 1 }));
+  const { outcomes, transactions } = runs(300_001, 100, (prng) => ({ ...mixed(prng), deadlineMs: NEVER_MS, scripts: [credit], slots: 1, ownSlotShare: 0, callShare: 0, ownPartShare: 0, attemptsMax: 1 }));
   assert.deepEqual([...outcomes], [['none', transactions]]);
 });
 

@@ -3,9 +3,11 @@
  */
 import assert from 'node:assert/strict';
 import { bytesKey } from '../../src/primitives.ts';
-import type { CrossShardMessage } from '../../src/xtx/messages.ts';
+import type { Credit, CrossShardMessage } from '../../src/xtx/messages.ts';
+import type { CallOperation } from '../../src/xtx/operations.ts';
 import { decodeCoordinatorRecord, decodeParkedCredit, decodeParticipantRecord } from '../../src/xtx/records.ts';
 import type { CrossShardIntent, Settlement } from '../../src/xtx/types.ts';
+import { decodeToyCall } from './toy-contracts.ts';
 import type { ModelReplica, ModelResult } from './xtx-replica.ts';
 
 interface Attempt {
@@ -49,16 +51,32 @@ function isOlder(a: { ageMs: number; id: string }, b: { ageMs: number; id: strin
   return a.ageMs < b.ageMs || (a.ageMs === b.ageMs && a.id < b.id);
 }
 
+/** Scripted addresses are other accounts on each shard; the rest have one home, which may be elsewhere than the rule says. */
+function byHolder(shards: readonly ReadonlyMap<string, bigint>[]): Map<string, bigint> {
+  const totals = new Map<string, bigint>();
+  shards.forEach((balances, shard) => {
+    for (const [address, wei] of balances) {
+      const key = address.charCodeAt(0) >= 0xaa ? address : `${shard} ${address}`;
+      if (wei !== 0n) totals.set(key, (totals.get(key) ?? 0n) + wei);
+    }
+  });
+  return new Map([...totals].filter(([, wei]) => wei !== 0n).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
 /** See the head of this file. */
 export class XtxChecker {
   readonly lives = new Map<string, Life>();
   private readonly open = new Map<string, number>();
+  /** Value that contracts gave to accounts of other shards, and that stubs sent on. */
+  readonly credits: Credit[] = [];
   /** Negative votes that the block under way consumed. */
   private ended: { source: number; id: string; attempt: number }[] = [];
   private readonly bounds: CheckedBounds;
   private readonly genesis: bigint;
   /** Expected balances, once all has ended: made from intents and settlements alone. */
   private readonly expected: Map<string, bigint>[];
+  /** Expected storage, by shard and slot. */
+  private readonly slots = new Map<string, number>();
 
   constructor(replicas: readonly ModelReplica[], bounds: CheckedBounds) {
     this.bounds = bounds;
@@ -107,13 +125,21 @@ export class XtxChecker {
 
   /** A block of `shard` is done. */
   executed(shard: number, result: ModelResult): void {
-    for (const { destination, message } of result.sent) if (message.kind === 'decision') this.emitted(shard, destination, message);
+    // Where the shard itself refuses its own part, an attempt begins and ends in one block.
+    const begun = new Set(result.sent.flatMap(({ message }) => (message.kind === 'prepare' ? [`${bytesKey(message.id)} ${message.attempt}`] : [])));
+    const early = (message: CrossShardMessage): boolean => message.kind === 'decision' && !begun.has(`${bytesKey(message.id)} ${message.attempt}`);
+    for (const { destination, message } of result.sent) if (early(message)) this.emitted(shard, destination, message);
     this.closeEnded(shard);
-    for (const { destination, message } of result.sent) if (message.kind !== 'decision') this.emitted(shard, destination, message);
+    for (const { destination, message } of result.sent) if (!early(message)) this.emitted(shard, destination, message);
     for (const settlement of result.settled) this.settled(shard, settlement);
   }
 
   private emitted(from: number, to: number, message: CrossShardMessage): void {
+    if (message.kind === 'credit') this.credits.push(message);
+    else this.protocolMessage(from, to, message);
+  }
+
+  private protocolMessage(from: number, to: number, message: Exclude<CrossShardMessage, Credit>): void {
     const id = bytesKey(message.id);
     const attempt = this.attempt(id, message.attempt);
     const { coordinator } = this.lives.get(id)!;
@@ -164,12 +190,36 @@ export class XtxChecker {
     for (const { asked, told, acked } of attempts.values()) {
       for (const participant of asked.keys()) assert.equal(told.has(participant), acked.has(participant), 'settled before all acknowledged');
     }
-    const add = (at: number, address: Uint8Array, amount: bigint): void => {
-      const balances = this.expected[at]!;
-      balances.set(bytesKey(address), (balances.get(bytesKey(address)) ?? 0n) + amount);
-    };
-    add(shard, intent.sender, -(commit ? intent.value : 0n) - BigInt(gasUsed) * intent.gasPrice);
-    if (commit) for (const { shard: at, operation } of record.participants) add(at, operation.to, operation.value);
+    this.add(shard, intent.sender, -(commit ? intent.value : 0n) - BigInt(gasUsed) * intent.gasPrice);
+    if (!commit) return;
+    for (const { shard: at, operation } of record.participants) {
+      if (operation.kind === 'transfer') this.add(at, operation.to, operation.value);
+      if (operation.kind === 'call') this.called(at, operation);
+    }
+    const carried = record.participants.reduce((sum, each) => sum + each.operation.value, 0n);
+    assert.equal(carried, intent.value, 'merged or moved, the parts share out the value');
+    settlement.logs.forEach((logs, at) => {
+      const { operation } = record.participants[at]!;
+      assert.equal(logs.length > 0, operation.kind === 'call' && operation.calls.some((call) => call.data.length > 0), 'each participant\'s logs, in order');
+    });
+  }
+
+  private add(at: number, address: Uint8Array, amount: bigint): void {
+    const balances = this.expected[at]!;
+    balances.set(bytesKey(address), (balances.get(bytesKey(address)) ?? 0n) + amount);
+  }
+
+  /** What a committed part's toy calls come to, wherever the credits end: they are counted by address. */
+  private called(at: number, { calls }: CallOperation): void {
+    for (const { to, value, data } of calls) {
+      const call = data.length === 0 ? undefined : decodeToyCall(data);
+      const gift = value > 0n ? call?.gift : undefined;
+      this.add(at, to, gift === undefined ? value : value - 1n);
+      if (gift !== undefined) this.add(at, gift, 1n);
+      if (call === undefined) continue;
+      const key = `${at} ${call.slot}`;
+      this.slots.set(key, (this.slots.get(key) ?? 0) + call.add);
+    }
   }
 
   /** Holds between any two blocks; `shard` made the last one. */
@@ -199,9 +249,10 @@ export class XtxChecker {
         if (phase !== 'retrying') for (const { key, mode } of locks) held.push({ id: bytesKey(id), ageMs, key, mode, fresh });
       }
       if (namespace === 'participant') {
-        const { id, ageMs, locks, status } = decodeParticipantRecord(value);
+        const { id, ageMs, locks, status, coordinator, since } = decodeParticipantRecord(value);
+        const fresh = coordinator === replica.shard && since.height === replica.now.height;
         if (status === 'waiting') waiting++;
-        for (const { key, mode } of locks) (status === 'waiting' ? wanted : held).push({ id: bytesKey(id), ageMs, key, mode, fresh: false });
+        for (const { key, mode } of locks) (status === 'waiting' ? wanted : held).push({ id: bytesKey(id), ageMs, key, mode, fresh });
       }
     }
     assert.equal(replica.escrowed, escrow, 'escrow stands in records');
@@ -223,9 +274,11 @@ export class XtxChecker {
       assert.deepEqual(counts, { coordinating: 0, participating: 0, waiting: 0, retrying: 0, locksHeld: 0, parked: 0 });
       assert.deepEqual(replica.protocol.nextDue(), { timestampMs: undefined, height: undefined });
       assert.equal(replica.escrowed, 0n);
-      const plain = (balances: ReadonlyMap<string, bigint>): [string, bigint][] => [...balances].filter(([, wei]) => wei !== 0n).sort(([a], [b]) => (a < b ? -1 : 1));
-      assert.deepEqual(plain(replica.balances), plain(this.expected[replica.shard]!), 'every account has what its transactions come to');
+      for (const [slot, value] of replica.slots) assert.equal(value, this.slots.get(`${replica.shard} ${slot}`), 'no update is lost, none happens twice');
     }
+    const written = replicas.reduce((sum, replica) => sum + replica.slots.size, 0);
+    assert.equal(written, this.slots.size, 'all or nothing');
+    assert.deepEqual(byHolder(replicas.map(({ balances }) => balances)), byHolder(this.expected), 'every account has what its transactions come to');
   }
 
   /** What the runs came to, so that a test can see that it saw something. */

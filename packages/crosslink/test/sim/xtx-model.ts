@@ -4,14 +4,16 @@
  */
 import assert from 'node:assert/strict';
 import { Prng } from '../../src/prng.ts';
-import { bytesKey, type Height, type ShardId, type TxHash } from '../../src/primitives.ts';
+import { type Address, bytesKey, type Height, type ShardId, type TxHash } from '../../src/primitives.ts';
 import { crossShardId } from '../../src/xtx/identity.ts';
 import { balanceLock, type LockMode } from '../../src/xtx/locks.ts';
 import { decodeMessage } from '../../src/xtx/messages.ts';
 import type { CrossShardIntent } from '../../src/xtx/types.ts';
 import { HASHER } from '../unit/kit.ts';
 import { XtxChecker } from './xtx-checker.ts';
-import { type ModelBlock, type ModelInput, ModelReplica, type ModelResult, SCRIPT, scripted, senderOf, slotLock } from './xtx-replica.ts';
+import type { Operation } from '../../src/xtx/operations.ts';
+import { encodeToyCall } from './toy-contracts.ts';
+import { madeOf, type ModelBlock, type ModelInput, ModelReplica, type ModelResult, SCRIPT, scripted, senderOf, slotLock, toyOf } from './xtx-replica.ts';
 
 /** What kind of network and load a run has. */
 export interface ModelOptions {
@@ -28,6 +30,10 @@ export interface ModelOptions {
   readonly slots: number;
   /** Share of transactions whose coordinator locks a slot of its own too. */
   readonly ownSlotShare: number;
+  /** Share of operations that are calls of toy contracts. */
+  readonly callShare: number;
+  /** Share of transactions in which the coordinator's own shard takes part. */
+  readonly ownPartShare: number;
   readonly delayMaxMs: number;
   /** Whether pairs are cut now and then, until the load has ended. */
   readonly cuts: boolean;
@@ -180,8 +186,32 @@ export class XtxModel {
     assert.deepEqual(twin.counts(), replica.counts());
     assert.deepEqual(twin.protocol.nextDue(), replica.protocol.nextDue());
     assert.deepEqual([twin.escrowed, twin.burned, twin.sent, twin.received], [replica.escrowed, replica.burned, replica.sent, replica.received]);
+    assert.deepEqual([twin.slots, twin.stubs], [replica.slots, replica.stubs]);
     assert.equal(twin.records.size, replica.records.size);
     for (const [key, { value }] of replica.records) assert.deepEqual(twin.records.get(key)?.value, value, 'a record differs');
+  }
+
+  private transfer(shard: number): Operation {
+    const { prng, options } = this;
+    const kind = options.scripts[prng.below(options.scripts.length)]!;
+    const first = kind === SCRIPT.moved ? prng.below(options.shards) : kind === SCRIPT.readBalance ? prng.below(SENDERS) : prng.below(options.slots);
+    const to = scripted(kind, first, prng.below(options.slots));
+    return { kind: 'transfer', from: senderOf(shard, 0), to, value: BigInt(prng.below(1_000)), gasLimit: prng.below(500) };
+  }
+
+  /** Calls of the toy contract of `other`: some fail, some give value away, some make contracts whose stubs others keep, and some call what lives elsewhere by now. */
+  private calls(shard: number, other: number): Operation {
+    const { prng, options } = this;
+    const made = (): Address => madeOf(prng.below(options.shards), prng.below(6));
+    const all = Array.from({ length: 1 + prng.below(3) }, () => {
+      const gift = [undefined, undefined, made(), senderOf(prng.below(options.shards), 0)][prng.below(4)];
+      const makes = prng.below(6) === 0 ? made() : undefined;
+      const data = encodeToyCall({ slot: prng.below(options.slots), add: 1 + prng.below(9), gift, makes, fails: prng.below(12) === 0 });
+      return { to: toyOf(other), value: BigInt(prng.below(50)), gasLimit: prng.below(200), data };
+    });
+    if (prng.below(8) === 0) all.splice(0, all.length, { to: madeOf(other, prng.below(6)), value: 7n, gasLimit: 40, data: new Uint8Array(0) });
+    const value = all.reduce((sum, call) => sum + call.value, 0n);
+    return { kind: 'call', from: senderOf(shard, 0), value, gasLimit: all.reduce((sum, call) => sum + call.gasLimit, 0), calls: all, stubs: [], granted: [] };
   }
 
   private intent(shard: number): CrossShardIntent {
@@ -189,26 +219,19 @@ export class XtxModel {
     const others = Array.from({ length: options.shards }, (_, other) => other).filter((other) => other !== shard);
     const operations = Array.from({ length: 1 + prng.below(others.length) }, () => {
       const [other] = others.splice(prng.below(others.length), 1) as [number];
-      const kind = options.scripts[prng.below(options.scripts.length)]!;
-      const first = kind === SCRIPT.moved ? prng.below(options.shards) : kind === SCRIPT.readBalance ? prng.below(SENDERS) : prng.below(options.slots);
-      const operation = {
-        kind: 'transfer' as const,
-        from: senderOf(shard, 0),
-        to: scripted(kind, first, prng.below(options.slots)),
-        value: BigInt(prng.below(1_000)),
-        gasLimit: prng.below(500),
-      };
-      return { shard: other as ShardId, operation };
+      return { shard: other as ShardId, operation: prng.float() < options.callShare ? this.calls(shard, other) : this.transfer(shard) };
     });
+    const own = prng.float() < options.ownPartShare;
+    if (own) operations.splice(prng.below(operations.length + 1), 0, { shard: shard as ShardId, operation: this.calls(shard, shard) });
     const sender = senderOf(shard, prng.below(SENDERS));
-    const locks: { key: string; mode: LockMode }[] = [{ key: balanceLock(sender), mode: 'delta' }];
-    if (prng.float() < options.ownSlotShare) locks.push({ key: slotLock(prng.below(options.slots)), mode: prng.below(3) === 0 ? 'read' : 'write' });
+    const locks: { key: string; mode: LockMode }[] = own ? [] : [{ key: balanceLock(sender), mode: 'delta' }];
+    if (!own && prng.float() < options.ownSlotShare) locks.push({ key: slotLock(prng.below(options.slots)), mode: prng.below(3) === 0 ? 'read' : 'write' });
     const hash = new Uint8Array(32);
     new DataView(hash.buffer).setUint32(0, ++this.made);
     return {
       txHash: hash as TxHash,
       sender,
-      to: operations[0]!.operation.to,
+      to: toyOf(shard),
       transactionType: 2,
       operations,
       value: operations.reduce((sum, each) => sum + each.operation.value, 0n),
@@ -227,7 +250,7 @@ export class XtxModel {
       if (other === replica.shard) continue;
       const intents = Array.from({ length: this.options.openPreparesMax + 1 }, () => {
         const intent = this.intent(replica.shard);
-        const operation = { ...intent.operations[0]!.operation, value: 0n };
+        const operation = { kind: 'transfer' as const, from: intent.sender, to: scripted(SCRIPT.credit), value: 0n, gasLimit: 0 };
         return { ...intent, value: 0n, locks: [], operations: [{ shard: other as ShardId, operation }] };
       });
       const { begun } = replica.run({ now, inbox: [], intents });

@@ -1,13 +1,15 @@
 /** One shard's replica in the model: the smallest honest host of a cross-shard protocol, with scripted execution in place of an executor. */
-import { decodeMessage, encodeMessage, type CrossShardMessage, type Operation } from '../../src/xtx/messages.ts';
+import { type CrossShardMessage, decodeMessage, encodeMessage } from '../../src/xtx/messages.ts';
+import type { CallOperation, Operation } from '../../src/xtx/operations.ts';
 import type { BlockEvent } from '../../src/events.ts';
-import { bytesKey, type Address, type Height, type ShardId } from '../../src/primitives.ts';
+import { type Address, bytesKey, type Height, type ShardId, type TxHash } from '../../src/primitives.ts';
 import type { Prng } from '../../src/prng.ts';
-import { balanceLock, type LockMode, storageLock } from '../../src/xtx/locks.ts';
+import { accountLock, balanceLock, type LockMode, storageLock } from '../../src/xtx/locks.ts';
 import type { ProtocolCounts, ProtocolHost, RecordNamespace } from '../../src/xtx/protocol.ts';
 import { TwoPhaseCommit, type TwoPhaseCommitOptions } from '../../src/xtx/two-phase-commit.ts';
 import type { CrossShardIntent, Moment, OperationOutcome, Settlement } from '../../src/xtx/types.ts';
 import { HASHER } from '../unit/kit.ts';
+import { decodeToyCall, decodeToyEffects, encodeToyEffects } from './toy-contracts.ts';
 
 /** What an operation does is written into the first byte of its recipient's address; the next bytes are its arguments. */
 export const SCRIPT = {
@@ -30,6 +32,10 @@ export const SCRIPT = {
   readThenWrite: 9,
 } as const;
 const SENDER = 0xaa;
+/** Addresses with a home by rule: the shard in their second byte. */
+const TOY = 0xcc;
+const MADE = 0xdd;
+const RULED: ReadonlySet<number> = new Set([SENDER, TOY, MADE]);
 
 /** The scripted address of `kind` with arguments. */
 export function scripted(kind: number, first = 0, second = 0): Address {
@@ -41,6 +47,16 @@ export function scripted(kind: number, first = 0, second = 0): Address {
 /** The `index`th funded account of a shard. */
 export function senderOf(shard: number, index: number): Address {
   return scripted(SENDER, shard, index);
+}
+
+/** The toy contract of a shard. */
+export function toyOf(shard: number): Address {
+  return scripted(TOY, shard);
+}
+
+/** An address that the rule gives to `shard`, and where some contract may be made. */
+export function madeOf(shard: number, index: number): Address {
+  return scripted(MADE, shard, index);
 }
 
 /** A synthetic storage slot as a lock key. */
@@ -84,6 +100,9 @@ export class ModelReplica implements ProtocolHost {
   now: Moment = { height: 0 as Height, timestampMs: 0 };
   balances = new Map<string, bigint>();
   records = new Map<string, StoredRecord>();
+  /** Storage of the toy contracts. */
+  slots = new Map<number, number>();
+  stubs = new Map<string, ShardId>();
   escrowed = 0n;
   burned = 0n;
   /** Wei sent to, and received from, each shard. */
@@ -125,14 +144,16 @@ export class ModelReplica implements ProtocolHost {
 
   /** Executes a block and takes it back, as a replica does whose proposal lost. */
   runInVain(block: ModelBlock): void {
-    const { balances, records, escrowed, burned, sent, received, now } = this;
+    const { balances, records, slots, stubs, escrowed, burned, sent, received, now } = this;
     this.balances = new Map(balances);
     this.records = new Map(records);
+    this.slots = new Map(slots);
+    this.stubs = new Map(stubs);
     this.sent = [...sent];
     this.received = [...received];
     this.run(block);
     const after = this.records;
-    Object.assign(this, { balances, records, escrowed, burned, sent, received, now });
+    Object.assign(this, { balances, records, slots, stubs, escrowed, burned, sent, received, now });
     for (const [key, record] of after) {
       const before = records.get(key);
       if (before?.value !== record.value) this.protocol.restore(record.namespace, record.id, before?.value);
@@ -184,11 +205,18 @@ export class ModelReplica implements ProtocolHost {
     this.balances.set(key, balance);
   }
 
+  homeOf(address: Address): ShardId {
+    if (this.balances.has(bytesKey(address)) || !RULED.has(address[0]!) || address[1]! >= this.sent.length) return this.shard;
+    return this.stubs.get(bytesKey(address)) ?? (address[1] as ShardId);
+  }
+
   execute(operation: Operation): OperationOutcome | { readonly kind: 'busy' } {
+    if (operation.kind === 'create') return { kind: 'no', gasUsed: 0, reason: 'refused' };
+    if (operation.kind === 'call') return this.executeCalls(operation);
     const [kind, first, second] = operation.to as unknown as [number, number, number];
     const slot = (index: number, mode: LockMode) => ({ key: slotLock(index), mode });
     const credit = { key: balanceLock(operation.to), mode: 'delta' as const };
-    const yes = (...locks: { key: string; mode: LockMode }[]): OperationOutcome => ({ kind: 'yes', gasUsed: 30 * (kind + 1), locks: [...locks, credit] });
+    const yes = (...locks: { key: string; mode: LockMode }[]): OperationOutcome => ({ kind: 'yes', gasUsed: 30 * (kind + 1), locks: [...locks, credit], effects: undefined });
     switch (kind) {
       case SCRIPT.write:
         return yes(slot(first, 'write'));
@@ -207,10 +235,81 @@ export class ModelReplica implements ProtocolHost {
       case SCRIPT.readBalance:
         return yes({ key: balanceLock(senderOf(this.shard, first)), mode: 'read' });
       case SCRIPT.needs:
-        return { kind: 'needs', accounts: [{ shard: first as ShardId, address: operation.from }] };
+        return { kind: 'needs', gasUsed: 10, accounts: [{ shard: first as ShardId, address: operation.from }] };
       default:
         return yes();
     }
+  }
+
+  /** Toy calls: see `toy-contracts.ts`. */
+  private executeCalls({ from, calls, stubs, granted }: CallOperation): OperationOutcome {
+    const locks: { key: string; mode: LockMode }[] = [];
+    if (this.homeOf(from) === this.shard) locks.push({ key: balanceLock(from), mode: 'delta' });
+    for (const { address } of stubs) {
+      if (address[0] !== MADE || address[1] !== this.shard || this.stubs.has(bytesKey(address))) return { kind: 'no', gasUsed: 0, reason: 'refused' };
+      locks.push({ key: balanceLock(address), mode: 'write' }, { key: accountLock(address), mode: 'write' });
+    }
+    const slots = new Map<number, number>();
+    const gifts: { to: Address; home: ShardId }[] = [];
+    const kept: { to: Address; value: bigint }[] = [];
+    const accounts: { shard: ShardId; address: Address }[] = [];
+    const gasUsed = 40 * calls.length;
+    for (const { to, value, data } of calls) {
+      const home = this.homeOf(to);
+      if (home !== this.shard) return { kind: 'moved', shard: home };
+      locks.push({ key: balanceLock(to), mode: 'delta' });
+      if (data.length === 0) {
+        kept.push({ to, value });
+        continue;
+      }
+      const { slot, add, gift, fails, makes } = decodeToyCall(data);
+      if (fails) return { kind: 'no', gasUsed, reason: 'reverted' };
+      locks.push({ key: slotLock(slot), mode: 'read' }, { key: slotLock(slot), mode: 'write' });
+      slots.set(slot, (slots.get(slot) ?? this.slots.get(slot) ?? 0) + add);
+      const gives = gift !== undefined && value > 0n;
+      if (gives) {
+        gifts.push({ to: gift, home: this.homeOf(gift) });
+        if (this.homeOf(gift) === this.shard) locks.push({ key: balanceLock(gift), mode: 'delta' });
+      }
+      kept.push({ to, value: gives ? value - 1n : value });
+      if (makes === undefined) continue;
+      if (this.balances.has(bytesKey(makes)) || makes[1] === this.shard) return { kind: 'no', gasUsed, reason: 'reverted' };
+      locks.push({ key: balanceLock(makes), mode: 'delta' }, { key: accountLock(makes), mode: 'write' });
+      kept.push({ to: makes, value: 0n });
+      if (!granted.some((each) => bytesKey(each) === bytesKey(makes))) accounts.push({ shard: makes[1] as ShardId, address: makes });
+    }
+    if (accounts.length > 0) return { kind: 'needs', gasUsed, accounts };
+    return { kind: 'yes', gasUsed, locks, effects: encodeToyEffects({ slots: [...slots].map(([slot, value]) => ({ slot, value })), gifts, kept }) };
+  }
+
+  apply(operation: Operation, effects: Uint8Array | undefined, txHash: TxHash): Uint8Array {
+    if (operation.kind !== 'call' || effects === undefined) throw new Error('applied what has no effects');
+    for (const { address, home } of operation.stubs) this.keepStub(address, home, txHash);
+    const { slots, gifts, kept } = decodeToyEffects(effects);
+    for (const { slot, value } of slots) this.slots.set(slot, value);
+    for (const { to, value } of kept) this.unescrow(to, value);
+    for (const { to, home } of gifts) this.give(home, to, 1n, txHash);
+    return Uint8Array.from(slots, ({ slot }) => slot);
+  }
+
+  private keepStub(address: Address, home: ShardId, txHash: TxHash): void {
+    const key = bytesKey(address);
+    const prefunded = this.balances.get(key) ?? 0n;
+    if (prefunded > 0n) {
+      this.escrow(address, prefunded);
+      this.give(home, address, prefunded, txHash);
+    }
+    this.balances.delete(key);
+    this.stubs.set(key, home);
+  }
+
+  private give(home: ShardId, to: Address, value: bigint, txHash: TxHash): void {
+    if (home === this.shard) {
+      this.unescrow(to, value);
+      return;
+    }
+    this.sendValue(home, value);
+    this.emit(home, { kind: 'credit', txHash, to, value });
   }
 
   settle(settlement: Settlement): void {

@@ -26,6 +26,10 @@ import {
   encodeParticipantRecord,
   encodeTombstone,
 } from '../../src/xtx/records.ts';
+import { decodeLogs, encodeLogs } from '../../src/logs.ts';
+import { decodeStub, encodeStub } from '../../src/state/stub.ts';
+import { readOperation, withoutData, writeOperation } from '../../src/xtx/operations.ts';
+import type { Settlement } from '../../src/xtx/types.ts';
 import * as kit from './kit.ts';
 
 interface Codec<T> {
@@ -51,7 +55,12 @@ function part<T>(name: string, values: Arbitrary<T>, write: (writer: Writer, val
 const wei = fc.bigInt({ min: 0n, max: (1n << 128n) - 1n });
 const body = fc.uint8Array({ maxLength: 40 });
 const moment = kit.record({ height: fc.maxSafeNat() as Arbitrary<never>, timestampMs: fc.maxSafeNat() });
-const settlements = kit.record({ record: kit.coordinatorRecords, commit: fc.boolean(), gasUsed: fc.maxSafeNat(), acked: moment });
+/** What a tombstone keeps: no data, no logs. */
+function withoutBulk(settlement: Omit<Settlement, 'logs'>): Settlement {
+  const participants = settlement.record.participants.map((each) => ({ ...each, operation: withoutData(each.operation), needs: [], logs: new Uint8Array(0) }));
+  return { ...settlement, record: { ...settlement.record, participants }, logs: [] };
+}
+const settlements = kit.record({ record: kit.coordinatorRecords, commit: fc.boolean(), gasUsed: fc.maxSafeNat(), acked: moment }).map(withoutBulk);
 const requests: Arbitrary<WireRequest> = fc.oneof(
   kit.record({ kind: fc.constant('batches' as const), destination: kit.shards, fromSequence: fc.maxSafeNat() }),
   kit.record({ kind: fc.constantFrom('headers' as const, 'beacon-blocks' as const), fromHeight: fc.maxSafeNat() as Arbitrary<never> }),
@@ -71,6 +80,9 @@ const CODECS: readonly Codec<unknown>[] = [
   codec('epoch certificate', kit.epochCertificates, encodeEpochCertificate, decodeEpochCertificate),
   codec('beacon block', kit.beaconBlocks, encodeBeaconBlock, decodeBeaconBlock),
   codec('message', kit.messages, encodeMessage, decodeMessage),
+  part('operation', kit.operations, writeOperation, readOperation),
+  codec('logs', kit.eventLogs, encodeLogs, decodeLogs),
+  codec('stub', kit.shards, encodeStub, decodeStub),
   codec('coordinator record', kit.coordinatorRecords, encodeCoordinatorRecord, decodeCoordinatorRecord),
   codec('participant record', kit.participantRecords, encodeParticipantRecord, decodeParticipantRecord),
   codec('parked credit', wei, encodeParkedCredit, decodeParkedCredit),
@@ -148,10 +160,18 @@ test('a block head is the block\'s own', () => {
 
 test('reserved values are refused by name', () => {
   const [vote, prepare] = [encodeMessage({ kind: 'vote', id: kit.filled(1), attempt: 0, answer: { kind: 'yes' }, gasUsed: 0 }), new Uint8Array(36)];
+  const sums = { kind: 'call' as const, from: kit.account(1), value: 5n, gasLimit: 7, calls: [{ to: kit.account(2), value: 5n, gasLimit: 7, data: new Uint8Array(1) }], stubs: [], granted: [] };
+  const written = (operation: typeof sums): Uint8Array => {
+    const writer = new Writer(64);
+    writeOperation(writer, operation);
+    return writer.finish();
+  };
   const cases: [string, () => unknown, string][] = [
-    ['unknown message kind', () => decodeMessage(vote.map((byte, at) => (at === 1 ? 4 : byte))), 'decode/range'],
+    ['unknown message kind', () => decodeMessage(vote.map((byte, at) => (at === 1 ? 5 : byte))), 'decode/range'],
+    ['calls that pay more than the Decision brings', () => decodeAll(written({ ...sums, value: 4n }), readOperation), 'decode/range'],
+    ['calls that use more gas than was counted', () => decodeAll(written({ ...sums, gasLimit: 6 }), readOperation), 'decode/range'],
     ['unknown vote', () => decodeMessage(vote.map((byte, at) => (at === 35 ? 6 : byte))), 'decode/range'],
-    ['version of a message', () => decodeMessage(vote.map((byte, at) => (at === 0 ? 2 : byte))), 'decode/version'],
+    ['version of a message', () => decodeMessage(vote.map((byte, at) => (at === 0 ? 1 : byte))), 'decode/version'],
     ['version 0', () => decodeMessage(prepare), 'decode/version'],
     ['unknown request', () => decodeRequest(Uint8Array.of(1, 9)), 'decode/range'],
     ['half an event', () => decodeBlockEvents(new Uint8Array(39)), 'decode/truncated'],

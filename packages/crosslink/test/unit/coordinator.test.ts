@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Hash32, ShardId } from '../../src/primitives.ts';
 import { backoffBlocks } from '../../src/xtx/coordinator.ts';
+import { balanceLock } from '../../src/xtx/locks.ts';
 import type { VoteAnswer } from '../../src/xtx/messages.ts';
+import { LOCKS_MAX } from '../../src/xtx/records.ts';
 import { Prng } from '../../src/prng.ts';
 import type { ModelResult } from '../sim/xtx-replica.ts';
-import { senderOf, slotLock } from '../sim/xtx-replica.ts';
-import { Bench, FUNDS, intentOf, kinds } from './xtx-kit.ts';
+import { SCRIPT, scripted, senderOf, slotLock } from '../sim/xtx-replica.ts';
+import { Bench, FUNDS, idOf, intentOf, kinds, prepareOf } from './xtx-kit.ts';
 
 const sent = (result: ModelResult): string[] => result.sent.map(({ destination, message }) => `${destination} ${kinds([message])[0]}`);
 const YES: VoteAnswer = { kind: 'yes' };
@@ -94,12 +96,13 @@ test('backoff before attempt k is 2^k to 2^(k+1) - 1 blocks, and spreads', () =>
   assert.ok(backoffBlocks(prng.bytes(32) as Hash32, 255) < 2 ** 17, 'bounded for every attempt');
 });
 
-test('a no is final, whatever reason it borrows; needs is final too', () => {
+test('a no is final, whatever reason it borrows; so is a need of nothing, or of a shard that does not exist', () => {
   const cases: [VoteAnswer, string][] = [
     [{ kind: 'no', reason: 'conflict' }, 'refused'],
     [{ kind: 'no', reason: 'none' }, 'refused'],
     [{ kind: 'no', reason: 'out-of-gas' }, 'out-of-gas'],
-    [{ kind: 'needs', accounts: [] }, 'needs'],
+    [{ kind: 'needs', accounts: [] }, 'refused'],
+    [{ kind: 'needs', accounts: [{ shard: 9 as ShardId, address: senderOf(1, 1) }] }, 'refused'],
   ];
   for (const [answer, reason] of cases) {
     const bench = new Bench();
@@ -108,8 +111,8 @@ test('a no is final, whatever reason it borrows; needs is final too', () => {
   }
 });
 
-test('moved to a shard that does not exist, to the coordinator, or to where another operation goes, ends it', () => {
-  for (const [shard, reason] of [[4, 'refused'], [200, 'refused'], [0xffff, 'refused'], [0, 'moved'], [2, 'moved']] as const) {
+test('moved to a shard that does not exist, or to the coordinator, ends it', () => {
+  for (const [shard, reason] of [[4, 'refused'], [200, 'refused'], [0xffff, 'refused'], [0, 'moved']] as const) {
     const bench = new Bench();
     const id = bench.begin(intentOf(1, [1, 2]));
     bench.vote(1, id, { kind: 'moved', shard: shard as ShardId });
@@ -152,26 +155,24 @@ test('R19: a full pair takes no more Prepares, new or again; votes, Decisions an
 
 test('its own part: a lock in its way leaves it in the pool; who backs off lets go, and asks again before it asks others', () => {
   const bench = new Bench(0, { attemptsMax: 3 });
-  const own = { locks: [{ key: slotLock(1), mode: 'write' as const }] };
+  const own = { locks: [{ key: balanceLock(senderOf(0, 0)), mode: 'delta' as const }] };
   const id = bench.begin(intentOf(1, [1], own));
-  assert.equal(bench.replica.protocol.forbids(slotLock(1), 'read'), true);
-  const before = bench.state();
-  assert.deepEqual(bench.block({ intents: [intentOf(2, [1], own)] }).begun, ['locked']);
-  assert.equal(bench.state(), before);
+  assert.equal(bench.replica.protocol.forbids(balanceLock(senderOf(0, 0)), 'read'), true);
   bench.vote(1, id, { kind: 'conflict' });
-  assert.equal(bench.replica.protocol.forbids(slotLock(1), 'read'), false, 'wait-die: the dead hold nothing');
-  const other = bench.begin(intentOf(2, [2], own));
-  while (bench.coordinating.some(({ attempt, phase }) => attempt === 1 && phase === 'retrying')) assert.deepEqual(sent(bench.block()), []);
-  assert.deepEqual(bench.coordinating.find((record) => record.txHash[31] === 1)!.attempt, 2, 'a held lock costs an attempt');
-  bench.vote(2, other, YES);
-  assert.deepEqual(bench.ack(2, other, true).settled.length, 1);
+  assert.equal(bench.replica.protocol.forbids(balanceLock(senderOf(0, 0)), 'read'), false, 'wait-die: the dead hold nothing');
+  assert.deepEqual(kinds(bench.feed(2, prepareOf(2, 7, { to: scripted(SCRIPT.readBalance, 0) }))), ['vote yes']);
+  assert.deepEqual(bench.block({ intents: [intentOf(2, [1], own)] }).begun, ['locked']);
+  assert.equal(bench.coordinating.length, 1);
+  while (bench.coordinating[0]!.attempt === 1) assert.deepEqual(sent(bench.block()), []);
+  assert.deepEqual([bench.coordinating[0]!.attempt, bench.coordinating[0]!.phase], [2, 'retrying'], 'a held lock costs an attempt');
+  bench.feed(2, { kind: 'decision', id: idOf(2, 7), attempt: 0, commit: false, value: 0n });
   let asked: string[] = [];
   while (asked.length === 0) asked = sent(bench.block());
   assert.deepEqual(asked, ['1 prepare 2']);
-  assert.equal(bench.replica.protocol.forbids(slotLock(1), 'read'), true);
+  assert.equal(bench.replica.protocol.forbids(balanceLock(senderOf(0, 0)), 'read'), true);
 });
 
 test('what begins must fit into a record, name each shard once, and share out its value', () => {
-  const bad = [intentOf(1, [1, 1]), intentOf(1, [0]), intentOf(1, [1], { value: 6n }), intentOf(1, [1], { locks: Array.from({ length: 81 }, (_, at) => ({ key: slotLock(at), mode: 'write' as const })) })];
+  const bad = [intentOf(1, [1, 1]), intentOf(1, [1], { value: 6n }), intentOf(1, [1], { locks: Array.from({ length: LOCKS_MAX + 1 }, (_, at) => ({ key: slotLock(at), mode: 'write' as const })) })];
   for (const intent of bad) assert.throws(() => new Bench().block({ intents: [intent] }), { code: 'invariant' });
 });

@@ -54,7 +54,7 @@ const BAD: readonly [string, unknown, RegExp][] = [
   ['parameters.baseFeePerGas', 7, /parameters\.baseFeePerGas must be wei as a decimal string/],
   ['parameters.baseFeePerGas', '-1', /decimal string/],
   ['parameters.baseFeePerGas', String(1n << 128n), /parameters\.baseFeePerGas must be below 2\^128/],
-  ['forks', 'prague', /forks must be "cancun", not "prague"/],
+  ['forks', 'osaka', /forks must be "cancun" or "prague", not "osaka"/],
   ['feePolicy', 'ethereum', /feePolicy must be "burn"/],
   ['crossShardProtocol', { long: 'x'.repeat(1_000) }, /crossShardProtocol must be "two-phase-commit", not \{"long".{50,60}\.\.\.$/],
   ['timestampMs', -1, /timestampMs must be an integer from 0/],

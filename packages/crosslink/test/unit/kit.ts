@@ -9,12 +9,14 @@ import { buildCertificate, type QuorumCertificate, voteMessage, type VoteSubject
 import type { Crypto, Hasher } from '../../src/crypto.ts';
 import { ABORT_REASONS, type BlockEvent, PHASES } from '../../src/events.ts';
 import type { ShardHeader } from '../../src/header.ts';
+import type { EventLog } from '../../src/logs.ts';
 import type { ListBranch } from '../../src/merkle/list.ts';
 import type { PairEntry } from '../../src/pairs.ts';
 import { type Address, address, BEACON, compareBytes, concatBytes, hash32, type Hash32, type Height, type ShardId, type TxHash } from '../../src/primitives.ts';
 import type { ReceiptBatch } from '../../src/receipt.ts';
 import type { Lock } from '../../src/xtx/locks.ts';
-import type { CrossShardMessage, Operation, VoteAnswer } from '../../src/xtx/messages.ts';
+import type { CrossShardMessage, VoteAnswer } from '../../src/xtx/messages.ts';
+import type { Call, Operation } from '../../src/xtx/operations.ts';
 import type { CoordinatorRecord, Moment, ParticipantRecord } from '../../src/xtx/types.ts';
 
 const sha256 = (data: Uint8Array): Hash32 => hash32(new Uint8Array(hash('sha256', data, 'buffer')));
@@ -147,6 +149,8 @@ const receipts: Arbitrary<TransactionReceipt> = record({
   gasUsed: u64,
   cumulativeGasUsed: u64,
   effectiveGasPrice: u128,
+  contractAddress: maybe(addresses),
+  logs: fc.array(record({ address: addresses, topics: list(hashes), data: upTo(40) }), { maxLength: 3 }),
   bodyHeight: heights,
   bodyIndex: u32,
 });
@@ -202,19 +206,37 @@ export const beaconBlocks: Arbitrary<BeaconBlock> = record({
   wallMs: u64,
 });
 
-const operations: Arbitrary<Operation> = record({ kind: fc.constant('transfer' as const), from: addresses, to: addresses, value: u128, gasLimit: u64 });
+const small = fc.bigInt({ min: 0n, max: 1n << 100n });
+const stubs = { stubs: list(record({ address: addresses, home: shards })), granted: list(addresses) };
+const calls: Arbitrary<Call[]> = list(record({ to: addresses, value: small, gasLimit: fc.nat(), data: upTo(40) }));
+/** All kinds of operation; a call's sums agree. */
+export const operations: Arbitrary<Operation> = fc.oneof(
+  record({ kind: fc.constant('transfer' as const), from: addresses, to: addresses, value: u128, gasLimit: u64 }),
+  record({ kind: fc.constant('create' as const), from: addresses, nonce: u64, value: u128, gasLimit: u64, initcode: upTo(60), ...stubs }),
+  fc.tuple(addresses, calls, record(stubs)).map(([from, all, kept]) => ({
+    kind: 'call' as const,
+    from,
+    value: all.reduce((sum, call) => sum + call.value, 0n),
+    gasLimit: all.reduce((sum, call) => sum + call.gasLimit, 0),
+    calls: all,
+    ...kept,
+  })),
+);
+export const eventLogs: Arbitrary<EventLog[]> = list(record({ address: addresses, topics: list(hashes), data: upTo(40) }));
+const needed = list(record({ shard: shards, address: addresses }));
 const answers: Arbitrary<VoteAnswer> = fc.oneof(
   record({ kind: fc.constantFrom('yes' as const, 'conflict' as const, 'busy' as const) }),
   record({ kind: fc.constant('no' as const), reason: fc.constantFrom(...ABORT_REASONS) }),
   record({ kind: fc.constant('moved' as const), shard: shards }),
-  record({ kind: fc.constant('needs' as const), accounts: list(record({ shard: shards, address: addresses })) }),
+  record({ kind: fc.constant('needs' as const), accounts: needed }),
 );
 const head = { id: hashes, attempt: fc.integer({ min: 0, max: 255 }) };
 export const messages: Arbitrary<CrossShardMessage> = fc.oneof(
-  record({ kind: fc.constant('prepare' as const), ...head, txHash: txHashes, ageMs: u64, deadlineMs: u64, operation: operations }),
+  record({ kind: fc.constant('prepare' as const), ...head, txHash: txHashes, ageMs: u64, deadlineMs: u64, gasPrice: u128, operation: operations }),
   record({ kind: fc.constant('vote' as const), ...head, answer: answers, gasUsed: u64 }),
   record({ kind: fc.constant('decision' as const), ...head, commit: fc.boolean(), value: u128 }),
   record({ kind: fc.constant('ack' as const), ...head, commit: fc.boolean(), logs: upTo(50) }),
+  record({ kind: fc.constant('credit' as const), txHash: txHashes, to: addresses, value: u128 }),
 );
 
 const locks: Arbitrary<Lock> = record({
@@ -241,6 +263,8 @@ export const coordinatorRecords: Arbitrary<CoordinatorRecord> = record({
       status: fc.constantFrom('pending' as const, 'yes' as const, 'ended' as const, 'deciding' as const, 'acked' as const),
       gasUsed: maybe(u64),
       movedTo: maybe(shards),
+      needs: needed,
+      logs: upTo(50),
     }),
   ),
   escrowValue: u128,
@@ -267,8 +291,10 @@ export const participantRecords: Arbitrary<ParticipantRecord> = record({
   attempt: fc.integer({ min: 0, max: 255 }),
   ageMs: u64,
   deadlineMs: u64,
+  gasPrice: u128,
   operation: operations,
   gasUsed: u64,
+  effects: maybe(upTo(60)),
   locks: list(locks),
   since: moments,
 });

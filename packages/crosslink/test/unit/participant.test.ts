@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { encodeRecord, RECORD_BYTES_MAX } from '../../src/state/record.ts';
-import { LOCKS_MAX, encodeCoordinatorRecord, encodeParticipantRecord } from '../../src/xtx/records.ts';
-import { PARTICIPANTS_MAX } from '../../src/xtx/types.ts';
+import { decodeCoordinatorRecord, decodeTombstone, encodeCoordinatorRecord, encodeParticipantRecord, encodeTombstone, LOCKS_MAX } from '../../src/xtx/records.ts';
+import { EFFECTS_BYTES_MAX, PARTICIPANTS_MAX } from '../../src/xtx/types.ts';
 import { balanceLock, GRANTS_IN_ROW_MAX } from '../../src/xtx/locks.ts';
-import type { Decision } from '../../src/xtx/messages.ts';
+import { ACK_LOGS_BYTES_MAX, type Decision, NEEDS_MAX } from '../../src/xtx/messages.ts';
+import { CALL_DATA_BYTES_MAX, CALLS_MAX, STUBS_MAX } from '../../src/xtx/operations.ts';
 import type { ShardId } from '../../src/primitives.ts';
 import { SCRIPT, scripted, senderOf, slotLock } from '../sim/xtx-replica.ts';
 import { Bench, FUNDS, idOf, intentOf, kinds, prepareOf } from './xtx-kit.ts';
@@ -62,7 +63,7 @@ test('older waits, younger dies, and a full queue is a conflict', () => {
   // The release judges both anew: the older gets it, and the other would now wait for an older one.
   const out = bench.feed(1, decisionOf(1, 5, false));
   assert.deepEqual(kinds(out), ['ack abort', 'vote yes', 'vote conflict']);
-  assert.deepEqual(out.slice(1).map((message) => message.id), [idOf(2, 3), idOf(2, 4)]);
+  assert.deepEqual(out.slice(1).map((message) => (message.kind === 'vote' ? message.id : undefined)), [idOf(2, 3), idOf(2, 4)]);
 });
 
 test('an abort takes a waiting Prepare away: Ack, no Vote', () => {
@@ -135,7 +136,7 @@ test('a coordinator gets no more open Prepares than its budget; others are not c
 test('what does not fit into a record or a vote is a no, not a standstill', () => {
   const locks = Array.from({ length: LOCKS_MAX + 1 }, (_, at) => ({ key: slotLock(at), mode: 'write' as const }));
   const accounts = Array.from({ length: 65 }, () => ({ shard: 1 as ShardId, address: scripted(1) }));
-  for (const outcome of [{ kind: 'yes' as const, gasUsed: 1, locks }, { kind: 'needs' as const, accounts }]) {
+  for (const outcome of [{ kind: 'yes' as const, gasUsed: 1, locks, effects: undefined }, { kind: 'yes' as const, gasUsed: 1, locks: [], effects: new Uint8Array(EFFECTS_BYTES_MAX + 1) }, { kind: 'needs' as const, gasUsed: 1, accounts }]) {
     const bench = new Bench();
     bench.replica.execute = () => outcome;
     assert.deepEqual(kinds(bench.feed(1, prepareOf(1, 1))), ['vote no']);
@@ -149,9 +150,19 @@ test('the largest records fit under the state root', () => {
   const moment = bench.replica.now;
   const locks = Array.from({ length: LOCKS_MAX }, (_, at) => ({ key: slotLock(at), mode: 'write' as const, run: 8 }));
   const coordinator = bench.coordinating[0]!;
-  const participant = { ...coordinator.participants[0]!, gasUsed: 1, movedTo: 1 as ShardId };
+  // Call data is bounded over all calls by what a raw transaction holds; all else may be at its bound in each participant at once.
+  const data = new Uint8Array(CALL_DATA_BYTES_MAX / PARTICIPANTS_MAX / CALLS_MAX);
+  const calls = Array.from({ length: CALLS_MAX }, () => ({ to: scripted(0), value: 0n, gasLimit: 1, data }));
+  const stubs = Array.from({ length: STUBS_MAX }, () => ({ address: scripted(1), home: 1 as ShardId }));
+  const operation = { kind: 'call' as const, from: scripted(0), value: 0n, gasLimit: CALLS_MAX, calls, stubs, granted: stubs.map((stub) => stub.address) };
+  const needs = Array.from({ length: NEEDS_MAX }, () => ({ shard: 1 as ShardId, address: scripted(1) }));
+  const participant = { ...coordinator.participants[0]!, operation, needs, logs: new Uint8Array(ACK_LOGS_BYTES_MAX), gasUsed: 1, movedTo: 1 as ShardId };
   const participants = Array.from({ length: PARTICIPANTS_MAX }, () => participant);
   const largest = encodeCoordinatorRecord({ ...coordinator, participants, locks, voted: moment, decided: moment, applied: moment });
-  assert.ok(largest.length > RECORD_BYTES_MAX * 0.9, 'the bounds use the room that there is');
-  for (const record of [largest, encodeParticipantRecord({ ...bench.participating[0]!, locks })]) assert.ok(encodeRecord(record).length > 0);
+  assert.ok(largest.length > RECORD_BYTES_MAX * 0.7, 'the bounds use the room that there is');
+  const waiting = { ...operation, calls: [{ ...calls[0]!, gasLimit: CALLS_MAX, data: new Uint8Array(CALL_DATA_BYTES_MAX) }] };
+  const prepared = encodeParticipantRecord({ ...bench.participating[0]!, operation: waiting, effects: new Uint8Array(EFFECTS_BYTES_MAX), locks });
+  const settlement = { record: decodeCoordinatorRecord(largest), commit: true, gasUsed: 1, acked: moment, logs: [] };
+  assert.ok(decodeTombstone(encodeTombstone(settlement)).record.participants.length === PARTICIPANTS_MAX);
+  for (const record of [largest, prepared]) assert.ok(encodeRecord(record).length > 0);
 });

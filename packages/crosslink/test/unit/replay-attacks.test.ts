@@ -5,12 +5,12 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import type { CrossShardMessage } from '../../src/xtx/messages.ts';
+import type { CrossShardMessage, Vote } from '../../src/xtx/messages.ts';
 import { SCRIPT, scripted, slotLock } from '../sim/xtx-replica.ts';
 import { messages as arbitraryMessages } from './kit.ts';
 import { Bench, idOf, intentOf, kinds, prepareOf } from './xtx-kit.ts';
 
-const vote = (tx: number, attempt = 0, kind: 'yes' | 'conflict' = 'yes'): CrossShardMessage => ({ kind: 'vote', id: idOf(0, tx), attempt, answer: { kind }, gasUsed: 0 });
+const vote = (tx: number, attempt = 0, kind: 'yes' | 'conflict' = 'yes'): Vote => ({ kind: 'vote', id: idOf(0, tx), attempt, answer: { kind }, gasUsed: 0 });
 const ack = (tx: number, commit: boolean, attempt = 0): CrossShardMessage => ({ kind: 'ack', id: idOf(0, tx), attempt, commit, logs: new Uint8Array(0) });
 
 /** Feeds `message` and asserts that it was ignored: nothing sent, nothing changed. */
@@ -122,6 +122,10 @@ test('any messages of lying shards: nothing throws, the books balance, honest tr
       bench.begin(intentOf(1, [1]));
       bench.feed(1, prepareOf(1, 7, { to: scripted(SCRIPT.write, 1) }));
       for (const { message, which, attempt, source, small } of lies) {
+        if (message.kind === 'credit') {
+          bench.feed(source, { ...message, value: BigInt(small) });
+          continue;
+        }
         const id = ids[which] ?? message.id;
         const bounded = message.kind === 'decision' ? { ...message, value: message.commit ? BigInt(small) : 0n } : message;
         const ended = bounded.kind === 'prepare' ? { ...prepareOf(source, small % 3), ...(which === 4 ? {} : { id }), attempt } : { ...bounded, id, attempt };

@@ -30,7 +30,7 @@ export function idOf(coordinator: number, tx: number): Hash32 {
 export function prepareOf(coordinator: number, tx: number, over: Partial<Prepare> & { to?: Uint8Array; value?: bigint } = {}): Prepare {
   const { to = scripted(0), value = 5n, ...rest } = over;
   const operation = { kind: 'transfer' as const, from: senderOf(coordinator, 0), to: to as never, value, gasLimit: 1_000 };
-  return { kind: 'prepare', id: idOf(coordinator, tx), attempt: 0, txHash: txOf(tx), ageMs: 1_000 + tx, deadlineMs: 9_000, operation, ...rest };
+  return { kind: 'prepare', id: idOf(coordinator, tx), attempt: 0, txHash: txOf(tx), ageMs: 1_000 + tx, deadlineMs: 9_000, gasPrice: 2n, operation, ...rest };
 }
 
 /** An intent of transaction `tx` with one credit of 5 wei for each of `shards`. */
@@ -135,6 +135,8 @@ export function kinds(messages: readonly CrossShardMessage[]): string[] {
         return message.commit ? 'commit' : 'abort';
       case 'ack':
         return message.commit ? 'ack commit' : 'ack abort';
+      case 'credit':
+        return `credit ${message.value}`;
     }
   });
 }

@@ -36,6 +36,7 @@ const PREPARE = {
   txHash: tx,
   ageMs: 1_700_000_000_000,
   deadlineMs: 1_700_000_030_000,
+  gasPrice: 1_000_000_007n,
   operation: { kind: 'transfer' as const, from: account(2), to: account(3), value: 10n ** 18n, gasLimit: 0 },
 };
 
@@ -69,6 +70,8 @@ const computed: Record<string, Uint8Array> = {
       gasUsed: 21_000,
       cumulativeGasUsed: 42_000,
       effectiveGasPrice: 1_000_000_007n,
+      contractAddress: account(3),
+      logs: [{ address: account(4), topics: [filled(5)], data: Uint8Array.of(6) }],
       bodyHeight: 5 as Height,
       bodyIndex: 6,
     },

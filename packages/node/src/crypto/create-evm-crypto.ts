@@ -1,10 +1,10 @@
 import type { EvmCrypto } from '@shardlab/shard';
 
-import { resolveLibraries } from './create-crypto.ts';
+import { createCrypto, resolveLibraries } from './create-crypto.ts';
 import { loadWasmKeccak, portableKeccak } from './hashes.ts';
 import { createPrecompiles } from './precompiles/table.ts';
 import { loadNativeSecp256k1, portableSecp256k1 } from './secp256k1.ts';
-import type { CryptoOptions } from './types.ts';
+import type { CryptoOptions, ExecutionCrypto } from './types.ts';
 
 /**
  * What the EVM of one thread rests on: keccak-256 and the precompiled contracts. Loads native libraries once, here, with the portable ones where they do not load, as
@@ -18,4 +18,10 @@ export async function createEvmCrypto(options: Pick<CryptoOptions, 'libraries'> 
   const { keccak256 } = wasmKeccak ?? portableKeccak();
   const tables = createPrecompiles({ keccak256, recoverPublicKey });
   return { keccak256, precompiles: (fork) => tables[fork] };
+}
+
+/** {@link createCrypto} and the precompiled contracts of {@link createEvmCrypto}. */
+export async function createExecutionCrypto(options: CryptoOptions = {}): Promise<ExecutionCrypto> {
+  const [crypto, { precompiles }] = await Promise.all([createCrypto(options), createEvmCrypto(options)]);
+  return { ...crypto, precompiles };
 }

@@ -1,5 +1,5 @@
 import type { Crypto } from '@shardlab/crosslink';
-import type { RecoveryPrimitives, TransactionSigner } from '@shardlab/shard';
+import type { EvmCrypto, RecoveryPrimitives, TransactionSigner } from '@shardlab/shard';
 
 /** Which library does what, for logs, status and benchmarks: `secp256k1 5.0.2 (native)`, `@noble/curves 2.0.1`. */
 export interface CryptoNames {
@@ -26,3 +26,6 @@ export interface CryptoOptions {
 export interface NodeCrypto extends Crypto, RecoveryPrimitives, TransactionSigner {
   readonly names: CryptoNames;
 }
+
+/** Everything that a node which executes blocks needs: with the precompiled contracts. */
+export interface ExecutionCrypto extends NodeCrypto, EvmCrypto {}

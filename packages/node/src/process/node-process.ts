@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { BEACON, decodeAnswer, DecodeError, encodeRequest, type Genesis, type Hash32, type ShardId, ShardlabError, type WireRequest } from '@shardlab/crosslink';
 import { BeaconReplica } from '@shardlab/shard';
 import type { Logger } from 'pino';
-import type { NodeCrypto } from '../crypto/types.ts';
+import type { ExecutionCrypto } from '../crypto/types.ts';
 import { createLibp2pNetwork, type Libp2pNetwork } from '../network/host.ts';
 import { sameNode } from '../network/names.ts';
 import { FaultControl } from '../network/shim/control.ts';
@@ -57,7 +57,7 @@ export function promised<T>(operation: (done: Done<T>) => void): Promise<T> {
  */
 export class NodeProcess {
   private readonly options: Omit<NodeProcessOptions, 'genesis'>;
-  private readonly crypto: NodeCrypto;
+  private readonly crypto: ExecutionCrypto;
   private readonly logger: Logger;
   private readonly failed: (error: Error) => void;
   private readonly clock = new SystemClock();
@@ -69,7 +69,7 @@ export class NodeProcess {
   /** With its accounts only until the core is made from it: see {@link PackedAllocation}. */
   private genesis: Genesis;
 
-  constructor(options: NodeProcessOptions, modules: { readonly crypto: NodeCrypto; readonly logger: Logger }, failed: (error: Error) => void) {
+  constructor(options: NodeProcessOptions, modules: { readonly crypto: ExecutionCrypto; readonly logger: Logger }, failed: (error: Error) => void) {
     const { config, genesisHash, startedMs } = options;
     this.options = { config, genesisHash, startedMs };
     this.crypto = modules.crypto;
@@ -147,7 +147,7 @@ export class NodeProcess {
     const { config } = this.options;
     const { genesis } = this;
     const pool = new RecoveryPool(
-      { policy: { chainId: genesis.chainId, allowUnprotected: false }, workers: config.recoveryWorkers },
+      { policy: { chainId: genesis.chainId, allowUnprotected: false, fork: genesis.forks }, workers: config.recoveryWorkers },
       { onWorkerLost: (reason) => this.logger.warn({ event: 'recovery.worker-lost', reason }, 'a recovery thread was replaced') },
     );
     this.stops.push(() => pool.stop());

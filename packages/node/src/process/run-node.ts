@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { equalBytes, type Genesis, genesisHash, type Hash32, parseGenesis, ShardlabError, toHex } from '@shardlab/crosslink';
 import type { Logger } from 'pino';
-import { createCrypto } from '../crypto/create-crypto.ts';
+import { createExecutionCrypto } from '../crypto/create-evm-crypto.ts';
 import type { NodeCrypto } from '../crypto/types.ts';
 import { createLogger } from '../observability/logger.ts';
 import { validatorKey } from '../runtime/assemble.ts';
@@ -60,7 +60,7 @@ export async function runNode(configFile: string): Promise<void> {
   const logger = createLogger({ level: config.logLevel, file: config.logFile, node: id, shard: name.chain === 0xffff ? null : name.chain });
   try {
     removeReady(config.directory);
-    const crypto = await createCrypto();
+    const crypto = await createExecutionCrypto();
     const { genesis, hash } = readGenesis(config, crypto);
     logger.info({ event: 'node.starting', genesisHash: toHex(hash), chainId: genesis.chainId, shards: genesis.shards, ...crypto.names, version: process.version }, 'starting');
     const node = new NodeProcess({ config, genesis, genesisHash: hash, startedMs }, { crypto, logger }, (error) => {

@@ -1,6 +1,6 @@
 import { type Address, equalBytes, invariant, ShardlabError } from '@shardlab/crosslink';
 import type { Done } from '../ports.ts';
-import type { AccountProof, ShardHandle } from '../rpc/node-handle.ts';
+import type { AccountProof, ExecutedState, ShardHandle } from '../rpc/node-handle.ts';
 import type { ShardNode } from '../runtime/assemble.ts';
 import type { NodeRuntime } from '../runtime/node-runtime.ts';
 
@@ -9,6 +9,7 @@ const WAITING_MAX = 1_024;
 
 interface Waiting {
   readonly address: Address;
+  readonly slots: readonly bigint[];
   readonly done: Done<AccountProof>;
 }
 
@@ -16,9 +17,11 @@ interface Waiting {
 export class ReplicaHandle implements ShardHandle {
   private readonly node: ShardNode;
   private readonly runtime: NodeRuntime;
+  readonly executed: ExecutedState;
   private waiting: Waiting[] = [];
 
   constructor(node: ShardNode, runtime: NodeRuntime) {
+    this.executed = node;
     this.node = node;
     this.runtime = runtime;
   }
@@ -35,12 +38,12 @@ export class ReplicaHandle implements ShardHandle {
     this.runtime.submit(...args);
   }
 
-  prove(address: Address, done: Done<AccountProof>): void {
+  prove(address: Address, slots: readonly bigint[], done: Done<AccountProof>): void {
     if (this.waiting.length >= WAITING_MAX) {
       queueMicrotask(() => done({ ok: false, error: new ShardlabError('rpc/busy', 'too many proofs wait for a block') }));
       return;
     }
-    this.waiting.push({ address, done });
+    this.waiting.push({ address, slots, done });
     queueMicrotask(() => this.answer());
   }
 
@@ -51,9 +54,9 @@ export class ReplicaHandle implements ShardHandle {
     if (!equalBytes(executor.head.hash, hash) || this.waiting.length === 0) return;
     const { waiting } = this;
     this.waiting = [];
-    for (const { address, done } of waiting) {
+    for (const { address, slots, done } of waiting) {
       if (certificate === undefined) done({ ok: false, error: new ShardlabError('rpc/no-block', 'this shard has no final block yet') });
-      else done({ ok: true, value: { header, hash, certificate, ...state.proveAccount(address) } });
+      else done({ ok: true, value: { header, hash, certificate, ...state.proveAccount(address), slots: slots.map((slot) => state.proveStorage(address, slot)) } });
     }
     invariant(this.waiting.length === 0, 'a proof asks for a proof');
   }

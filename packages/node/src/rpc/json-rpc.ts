@@ -32,7 +32,8 @@ interface Call {
 
 /** The text of an error answer. */
 export function errorText(id: string | number | null, error: RpcError): string {
-  return JSON.stringify({ jsonrpc: '2.0', id, error: { code: error.rpcCode, message: error.message } });
+  const { rpcCode: code, message, rpcData: data } = error;
+  return JSON.stringify({ jsonrpc: '2.0', id, error: { code, message, ...(data === undefined ? {} : { data }) } });
 }
 
 /**

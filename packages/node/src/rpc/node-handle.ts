@@ -1,5 +1,5 @@
 import type { Address, Crypto, Genesis, Hash32, QuorumCertificate, ShardHeader, WireRequest } from '@shardlab/crosslink';
-import type { ConsensusStatus, KnownEpoch, PoolTransaction, RecoveryPrimitives, SubmitResult } from '@shardlab/shard';
+import type { BlockExecutor, ConsensusStatus, EvmCrypto, KnownEpoch, PoolTransaction, ProvenKey, RecoveryPrimitives, ShardState, SubmitResult } from '@shardlab/shard';
 import type { Clock, Done, NodeName } from '../ports.ts';
 import type { ChainReader } from '../storage/chain-store-reader.ts';
 import type { PackedAllocation } from './packed-allocation.ts';
@@ -48,19 +48,29 @@ export interface AccountProof {
   readonly key: Uint8Array;
   /** See crosslink's `verifyStateProof`. */
   readonly proof: Uint8Array;
+  /** The slots that were asked for, in order, in the same state. */
+  readonly slots: readonly ProvenKey[];
+}
+
+/** The state in memory, and which blocks it is ahead of what is final. */
+export interface ExecutedState {
+  readonly state: ShardState;
+  readonly executor: Pick<BlockExecutor, 'head' | 'recent'>;
 }
 
 /** What RPC needs of a shard's replica. */
 export interface ShardHandle {
+  /** For reading only, and only synchronously. */
+  readonly executed: ExecutedState;
   /** The sender's next nonce with what is pooled for it, without gaps; `senderKey` is `bytesKey` of the address. */
   pendingNonce(senderKey: string): number;
   /** The pooled transaction under the `bytesKey` of its hash. */
   pooled(hashKey: string): PoolTransaction | undefined;
   /**
-   * Proves an account against the last final block. The trie may be a block ahead while one is executed or stored: the implementation then waits for it.
+   * Proves an account, and slots of it (0 to 2^256 - 1), against the last final block. The trie may be a block ahead while one is executed or stored: the implementation then waits for it.
    * Fails with `rpc/busy` when too many wait.
    */
-  prove(address: Address, done: Done<AccountProof>): void;
+  prove(address: Address, slots: readonly bigint[], done: Done<AccountProof>): void;
   /** Offers transactions to this shard's pool; one result for each, in order. Not called again if the node stops first. */
   submit(raws: readonly Uint8Array[], done: (results: readonly SubmitResult[]) => void): void;
 }
@@ -74,7 +84,7 @@ export interface NodeHandle {
   readonly genesisHash: Hash32;
   /** The genesis' accounts; `genesis` itself may come without them. */
   readonly allocation: PackedAllocation;
-  readonly crypto: Crypto & RecoveryPrimitives;
+  readonly crypto: Crypto & RecoveryPrimitives & EvmCrypto;
   readonly clock: Clock;
   /** Answer of `web3_clientVersion`: `Shardlab/v0.1.0/linux-x64/node24.21.0`. */
   readonly clientVersion: string;

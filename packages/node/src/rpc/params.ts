@@ -5,6 +5,9 @@ import { invalidParams } from './rpc-error.ts';
 /** A block as a caller names it: final ones are all there are, so `safe` and `finalized` are `latest`. */
 export type BlockTag = number | 'latest' | 'earliest' | 'pending';
 
+/** A block by tag, height or hash. */
+export type BlockReference = BlockTag | { readonly hash: Hash32 };
+
 /** The positional parameters of one call. Every reader throws -32602 with one line that names the parameter by place and says what would be right. */
 export class Params {
   private readonly values: readonly unknown[];
@@ -92,6 +95,15 @@ export class Params {
     const height = typeof value === 'string' ? parseQuantity(value) : value;
     if (typeof height === 'number' && Number.isSafeInteger(height) && height >= 0) return height;
     throw invalidParams(`parameter ${index + 1} must be a block: a height in hex, or latest, safe, finalized, pending or earliest`);
+  }
+
+  /** As {@link block}, or EIP-1898's `{"blockHash": …}`. */
+  blockReference(index: number): BlockReference {
+    const given = this.values[index];
+    if (!isRecord(given) || !('blockHash' in given)) return this.block(index);
+    const hash = parseData(given['blockHash']);
+    if (hash?.length !== 32) throw invalidParams(`parameter ${index + 1} must name a block hash: 0x and 64 hex digits`);
+    return { hash: hash as Hash32 };
   }
 
   /** An object. */

@@ -1,4 +1,4 @@
-import { type Address, BEACON, DecodeError, type ShardId, toHex, type WireRequest } from '@shardlab/crosslink';
+import { BEACON, DecodeError, type ShardId, toHex, type WireRequest } from '@shardlab/crosslink';
 import type { SubmitResult } from '@shardlab/shard';
 import { nodeLabel } from '../network/names.ts';
 import type { RpcMetrics } from '../observability/metrics.ts';
@@ -6,10 +6,14 @@ import { forwardedAnswer, malformedSubmit, readSubmit, type SubmitAnswer, submit
 import { answerJsonRpc, type JsonRpcModules, type MethodTable, type RpcMethod } from './json-rpc.ts';
 import { aboutMethods } from './methods/about.ts';
 import { chaosMethods } from './methods/chaos.ts';
-import { type BalanceOf, constantMethods } from './methods/constant.ts';
+import { ContractCalls } from './evm/contract-calls.ts';
+import { constantMethods } from './methods/constant.ts';
 import { ownStatus } from './methods/network-status.ts';
 import { networkMethods } from './methods/network.ts';
 import { accountMethods } from './methods/shard-accounts.ts';
+import { contractMethods } from './methods/shard-contracts.ts';
+import { debugMethods } from './methods/shard-debug.ts';
+import { logMethods } from './methods/shard-logs.ts';
 import { shardBlockMethods } from './methods/shard-blocks.ts';
 import { pinMethods } from './methods/shard-pins.ts';
 import { shardTransactionMethods } from './methods/shard-transactions.ts';
@@ -57,12 +61,13 @@ export class RpcService {
     this.handle = handle;
     this.modules = modules;
     this.waiters = new Waiters({ clock: handle.clock, subscribe: (listener) => handle.chain.onStored(listener) });
-    const own = new Map(ownMethods(handle, this.waiters, WAIT_MS_MAX));
+    const { shard, name } = handle;
+    const contracts = shard === undefined || name.chain === BEACON ? undefined : new ContractCalls(name.chain, handle, shard.executed);
+    const own = new Map(ownMethods(handle, contracts, this.waiters, WAIT_MS_MAX));
     this.own = own;
-    this.ownForwarded = new Map(ownMethods(handle, this.waiters, FORWARDED_WAIT_MS_MAX));
+    this.ownForwarded = new Map(ownMethods(handle, contracts, this.waiters, FORWARDED_WAIT_MS_MAX));
     this.calls = new ShardCalls(handle, own);
-    const anywhere = async (address: Address): Promise<bigint> => BigInt((await this.calls.call(this.calls.homeOf(address), 'eth_getBalance', [toHex(address), 'latest'])) as string);
-    const network = new Map([...constantMethods(handle, anywhere), ...aboutMethods(handle), ...networkMethods(handle, this.calls), ...(handle.faults === undefined ? [] : chaosMethods(handle.faults))]);
+    const network = new Map([...constantMethods(handle), ...aboutMethods(handle), ...networkMethods(handle, this.calls), ...(handle.faults === undefined ? [] : chaosMethods(handle.faults))]);
     this.network = network;
     this.jsonModules = { ...modules, known: new Set([...own.keys(), ...network.keys()]) };
   }
@@ -189,21 +194,23 @@ function itemsOf(bytes: Uint8Array): Uint8Array[] {
   return items;
 }
 
-/** Balances of the accounts that live on this node's shard. */
-function balanceHere(handle: NodeHandle): BalanceOf {
-  return async (address) => (handle.assignment()?.table.shardOf(address) === handle.name.chain ? (await handle.chain.account(address)).balance : undefined);
-}
-
 /** The methods of the node's own chain: a shard's view; of a beacon, what it can say of itself and the network. */
-function ownMethods(handle: NodeHandle, waiters: Waiters, waitMsMax: number): [string, RpcMethod][] {
+function ownMethods(handle: NodeHandle, contracts: ContractCalls | undefined, waiters: Waiters, waitMsMax: number): [string, RpcMethod][] {
   const { shard, pins } = handle;
   return [
-    ...constantMethods(handle, balanceHere(handle)),
+    ...constantMethods(handle),
     ...aboutMethods(handle),
     ['shard_status', () => ownStatus(handle)],
-    ...(shard === undefined || handle.name.chain === BEACON
+    ...(shard === undefined || contracts === undefined
       ? []
-      : [...accountMethods(handle, shard), ...shardBlockMethods(handle, waiters, waitMsMax), ...shardTransactionMethods(handle, shard)]),
+      : [
+          ...accountMethods(handle, shard, contracts.views),
+          ...contractMethods(handle, contracts),
+          ...debugMethods(handle, contracts.views),
+          ...logMethods(handle),
+          ...shardBlockMethods(handle, waiters, waitMsMax),
+          ...shardTransactionMethods(handle, shard),
+        ]),
     ...(pins === undefined ? [] : pinMethods(pins)),
   ];
 }

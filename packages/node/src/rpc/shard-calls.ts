@@ -1,16 +1,18 @@
-import { type Address, shardByRule, type ShardId, type WireRequest } from '@shardlab/crosslink';
+import { type Address, bytesKey, shardByRule, type ShardId, type WireRequest } from '@shardlab/crosslink';
 import { nodeLabel } from '../network/names.ts';
 import type { NodeName } from '../ports.ts';
 import { chainName, Committees } from './committees.ts';
 import type { MethodTable } from './json-rpc.ts';
 import type { NodeHandle } from './node-handle.ts';
 import { Params } from './params.ts';
-import { RpcError, unavailable } from './rpc-error.ts';
+import { movedTo, RpcError, unavailable } from './rpc-error.ts';
 
 /** How long another shard may take for one call, in milliseconds. */
 export const CALL_TIMEOUT_MS = 10_000;
 /** Nodes that are asked at a time. */
 const PARALLEL = 32;
+/** Contracts that are known to live elsewhere than their addresses say. */
+const MOVED_MAX = 8_192;
 
 /** What became of one shard's call. */
 export type ShardOutcome = { readonly shard: ShardId; readonly ok: true; readonly result: unknown } | { readonly shard: ShardId; readonly ok: false; readonly error: RpcError };
@@ -23,6 +25,8 @@ export class ShardCalls {
   private readonly handle: NodeHandle;
   private readonly own: MethodTable;
   private readonly committees: Committees;
+  /** By `bytesKey` of the address; a contract stays where it is for good. */
+  private readonly moved = new Map<string, ShardId>();
   private asked = 0;
 
   /** `own` are the methods of this node's own chain. */
@@ -36,6 +40,21 @@ export class ShardCalls {
   homeOf(address: Address): ShardId {
     const epoch = this.handle.assignment();
     return epoch === undefined ? shardByRule(this.handle.crypto, address, this.handle.genesis.shards) : epoch.table.shardOf(address);
+  }
+
+  /** Calls `method` where `address` lives: where the assignment says, or where the stub that is found there points to (R11). */
+  async callHome(address: Address, method: string, params: (home: ShardId) => Promise<readonly unknown[]>, timeoutMs = CALL_TIMEOUT_MS): Promise<unknown> {
+    const key = bytesKey(address);
+    const home = this.moved.get(key) ?? this.homeOf(address);
+    try {
+      return await this.call(home, method, await params(home), timeoutMs);
+    } catch (error) {
+      const shard = movedTo(error);
+      if (shard === undefined || shard === home || shard >= this.handle.genesis.shards) throw error;
+      this.moved.set(key, shard as ShardId);
+      if (this.moved.size > MOVED_MAX) this.moved.delete(this.moved.keys().next().value!);
+      return this.call(shard as ShardId, method, await params(shard as ShardId), timeoutMs);
+    }
   }
 
   /** Calls `method` on the chain of `shard`. Rejects with that chain's error, or -32002 when no validator of it can be reached. */
@@ -109,10 +128,10 @@ function resultOf(chain: ShardId, text: string): unknown {
     throw bad();
   }
   if (typeof answer !== 'object' || answer === null) throw bad();
-  const { result, error } = answer as { result?: unknown; error?: { code?: unknown; message?: unknown } };
+  const { result, error } = answer as { result?: unknown; error?: { code?: unknown; message?: unknown; data?: unknown } };
   if (error !== undefined) {
     if (typeof error.code !== 'number' || typeof error.message !== 'string') throw bad();
-    throw new RpcError(error.code, error.message);
+    throw new RpcError(error.code, error.message, { rpcData: error.data });
   }
   if (result === undefined) throw bad();
   return result;

@@ -22,6 +22,7 @@ import {
   BeaconReplica,
   type BeaconStart,
   BlockExecutor,
+  type ExecutionCrypto,
   type BeaconTip,
   Epochs,
   EpochVotes,
@@ -98,7 +99,7 @@ export function shardGenesis(crypto: Crypto, genesis: Genesis, shard: ShardId): 
 /**
  * Puts one shard's node together from what its database holds. The state's root is recomputed and must be the head's: throws `storage/damaged` otherwise.
  */
-export function assembleShard(options: ShardNodeOptions, crypto: Crypto, recovered: RecoveredState): ShardNode {
+export function assembleShard(options: ShardNodeOptions, crypto: Crypto & ExecutionCrypto, recovered: RecoveredState): ShardNode {
   const { genesis, genesisHash, shard, validator, secretKey } = options;
   const { chainId, parameters } = genesis;
   const state = new ShardState(crypto, undefined, options.hashSeed);
@@ -109,8 +110,12 @@ export function assembleShard(options: ShardNodeOptions, crypto: Crypto, recover
     throw new ShardlabError('storage/damaged', message);
   }
   const protocol = new TwoPhaseCommit({ ...parameters, shards: genesis.shards });
-  for (const { namespace, id, value } of state.allRecords()) protocol.restore(namespace, id, value);
-  const executor = new BlockExecutor({ chainId, shard, gasLimit: parameters.blockGasLimit }, { hasher: crypto, state, protocol }, head);
+  for (const { namespace, id, value } of state.protocolRecords()) protocol.restore(namespace, id, value);
+  const executor = new BlockExecutor(
+    { chainId, shard, gasLimit: parameters.blockGasLimit, fork: genesis.forks, feePolicy: genesis.feePolicy, ...(options.hashSeed === undefined ? {} : { hashSeed: options.hashSeed }) },
+    { crypto, state, protocol },
+    head,
+  );
   const outbox = new Outbox();
   for (const { destination, entry } of recovered.outbox) outbox.adopt(destination, entry);
   const epochs = new Epochs(crypto, genesisHash, genesis.beaconValidators);

@@ -1,6 +1,6 @@
 import { BEACON, bytesKey, encodeBlock, equalBytes, type Genesis, genesisHash, type Hash32, invariant, type ShardId } from '@shardlab/crosslink';
 import type { AdmissionPolicy, BeaconReplica, Effect, PersistRecord, Snapshot, SubmitResult } from '@shardlab/shard';
-import type { NodeCrypto } from '../crypto/types.ts';
+import type { ExecutionCrypto } from '../crypto/types.ts';
 import { nodeLabel } from '../network/names.ts';
 import type { NodeName, StorageEntry } from '../ports.ts';
 import { InlineRecovery, rememberedRecovery, type RecoverRecords } from '../recovery/inline-recovery.ts';
@@ -57,7 +57,7 @@ export class SimCluster {
   readonly world: SimWorld;
   readonly genesisHash: Hash32;
   private readonly options: SimClusterOptions;
-  private readonly crypto: NodeCrypto;
+  private readonly crypto: ExecutionCrypto;
   private readonly hooks: SimClusterHooks;
   private readonly policy: AdmissionPolicy;
   private readonly recoverRecords: RecoverRecords;
@@ -65,13 +65,13 @@ export class SimCluster {
   /** Records on their way to a node's disk, in order. */
   private readonly unconfirmed = new Map<string, PersistRecord[]>();
 
-  constructor(options: SimClusterOptions, modules: { readonly world: SimWorld; readonly crypto: NodeCrypto }, hooks: SimClusterHooks = {}) {
+  constructor(options: SimClusterOptions, modules: { readonly world: SimWorld; readonly crypto: ExecutionCrypto }, hooks: SimClusterHooks = {}) {
     this.options = options;
     this.world = modules.world;
     this.crypto = modules.crypto;
     this.hooks = hooks;
     this.genesisHash = genesisHash(this.crypto, options.genesis);
-    this.policy = { chainId: options.genesis.chainId, allowUnprotected: false };
+    this.policy = { chainId: options.genesis.chainId, allowUnprotected: false, fork: options.genesis.forks };
     this.recoverRecords = rememberedRecovery(this.crypto, this.policy);
   }
 

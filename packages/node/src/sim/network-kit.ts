@@ -1,7 +1,7 @@
 import { type Address, ascii, AssignmentTable, BEACON, concatBytes, type Genesis, parseGenesis, type ShardId, toHex } from '@shardlab/crosslink';
-import { addressOfSecretKey, type SignedTransaction, signTransaction } from '@shardlab/shard';
-import { createCrypto } from '../crypto/create-crypto.ts';
-import type { NodeCrypto } from '../crypto/types.ts';
+import { addressOfSecretKey, BATCH_TYPE, type BatchCall, intrinsicGasOf, type SignedTransaction, signTransaction } from '@shardlab/shard';
+import { createExecutionCrypto } from '../crypto/create-evm-crypto.ts';
+import type { ExecutionCrypto } from '../crypto/types.ts';
 import { nodeLabel } from '../network/names.ts';
 import type { NodeName } from '../ports.ts';
 
@@ -18,7 +18,7 @@ const CHAIN_ID = 1337;
 
 /** Keys, genesis and accounts of a simulated network: all that a run of it needs besides a seed. */
 export interface NetworkKit {
-  readonly crypto: NodeCrypto;
+  readonly crypto: ExecutionCrypto;
   readonly genesis: Genesis;
   readonly accounts: readonly KitAccount[];
 }
@@ -41,14 +41,14 @@ export interface NetworkKitOptions {
 }
 
 /** The 32-byte secret seed of a validator of a kit. */
-export function kitSecret(crypto: NodeCrypto, label: string, name: NodeName): Uint8Array {
+export function kitSecret(crypto: ExecutionCrypto, label: string, name: NodeName): Uint8Array {
   return crypto.sha256(ascii(`${label} validator ${nodeLabel(name)}`));
 }
 
 /** Makes a network. */
 export async function networkKit(options: NetworkKitOptions): Promise<NetworkKit> {
   const { label, shards, validators, parameters, timestampMs } = options;
-  const crypto = await createCrypto(options.scheme === 'real' ? {} : { signatures: 'keyed-hash', transactions: 'keyed-hash' });
+  const crypto = await createExecutionCrypto(options.scheme === 'real' ? {} : { signatures: 'keyed-hash', transactions: 'keyed-hash' });
   const table = new AssignmentTable(crypto, { shards, overrides: [] });
   const accounts = Array.from({ length: options.accounts }, (_, index): KitAccount => {
     const secretKey = crypto.sha256(ascii(`${label} account ${index}`));
@@ -71,6 +71,32 @@ export async function networkKit(options: NetworkKitOptions): Promise<NetworkKit
     allocation: accounts.map(({ address }) => [toHex(address), KIT_BALANCE.toString()]),
   };
   return { crypto, genesis: parseGenesis(JSON.stringify(json)), accounts };
+}
+
+/** Gas of a contract call or creation of the load: enough for each. */
+const CALL_GAS = 500_000;
+
+/** What an account is to sign beside a plain transfer. */
+export interface KitCall {
+  /** undefined: a creation. */
+  readonly to: Address | undefined;
+  readonly value: bigint;
+  readonly data: Uint8Array;
+  /** Beyond the intrinsic gas: plenty if left out. */
+  readonly gas?: number;
+}
+
+/** A signed contract call or creation. */
+export function kitCall({ crypto }: NetworkKit, from: KitAccount, nonce: number, { to, value, data, gas = CALL_GAS }: KitCall): SignedTransaction {
+  const fields = { type: 2, chainId: CHAIN_ID, nonce, maxPriorityFeePerGas: 1n, maxFeePerGas: 10n ** 10n, gasLimit: 0, to, value, data, accessList: [] } as const;
+  return signTransaction({ ...fields, gasLimit: intrinsicGasOf(fields) + gas }, from.secretKey, crypto);
+}
+
+/** A signed atomic batch, with the same gas for each call that has data. */
+export function kitBatch({ crypto }: NetworkKit, from: KitAccount, nonce: number, calls: readonly Required<Omit<BatchCall, 'gasLimit'>>[]): SignedTransaction {
+  const list = calls.map((call) => ({ ...call, gasLimit: CALL_GAS }));
+  const fields = { type: BATCH_TYPE, chainId: CHAIN_ID, nonce, maxPriorityFeePerGas: 1n, maxFeePerGas: 10n ** 10n, gasLimit: 0, calls: list } as const;
+  return signTransaction({ ...fields, gasLimit: intrinsicGasOf(fields) + CALL_GAS * list.length }, from.secretKey, crypto);
 }
 
 /** A signed transfer of `value` wei. */

@@ -14,6 +14,8 @@ export interface CrosslinkRun extends CrosslinkRange {
   readonly lastHeight: Height;
   /** Transactions that the shard had listed before the first of these blocks. */
   readonly transactionsBefore: number;
+  /** Logs that it had emitted before. */
+  readonly logsBefore: number;
 }
 
 /** Reads the beacon chain as a node has stored it, and which shard blocks it crosslinks. */
@@ -53,7 +55,7 @@ export class BeaconReader {
   runsOf(block: BeaconBlock): Promise<CrosslinkRun[]> {
     const beaconHeight = block.header.height;
     const runs = crosslinkRuns(block).map(({ first, last }) =>
-      this.run(last.shard, last.height, { beaconHeight, firstHeight: first.height, transactions: last.totals.transactions }),
+      this.run(last.shard, last.height, { beaconHeight, firstHeight: first.height, transactions: last.totals.transactions, logs: last.totals.logs }),
     );
     return Promise.all(runs);
   }
@@ -68,12 +70,12 @@ export class BeaconReader {
 
   private async run(shard: ShardId, lastHeight: Height, range: CrosslinkRange): Promise<CrosslinkRun> {
     const { firstHeight } = range;
-    if (firstHeight <= 1) return { ...range, shard, lastHeight, transactionsBefore: 0 };
+    if (firstHeight <= 1) return { ...range, shard, lastHeight, transactionsBefore: 0, logsBefore: 0 };
     // Runs of a shard follow each other without gaps, so the one before ends just below.
     const id = { shard, height: (firstHeight - 1) as Height };
     const previous = await this.reads.get(CROSSLINKS, id, 'a crosslink', decodeCrosslinkRange);
     if (previous === undefined) throw damagedChain(`the crosslinks of shard ${shard} have a gap before height ${firstHeight}`);
-    return { ...range, shard, lastHeight, transactionsBefore: previous.transactions };
+    return { ...range, shard, lastHeight, transactionsBefore: previous.transactions, logsBefore: previous.logs };
   }
 }
 

@@ -25,6 +25,7 @@ import {
   readCertificate,
   Reader,
   readHeader,
+  RECORD_CHUNKS_MAX,
   recordId,
   type Settlement,
   type ShardHeader,
@@ -36,7 +37,7 @@ import {
   Writer,
   XTX_COORDINATOR,
 } from '@shardlab/crosslink';
-import type { PersistRecord } from '@shardlab/shard';
+import type { FlatChange, PersistRecord } from '@shardlab/shard';
 import type { StorageReader } from '../ports.ts';
 import { BeaconReader } from './chain-store-beacon.ts';
 import { readCode, readSlot } from './chain-store-contracts.ts';
@@ -106,6 +107,8 @@ export interface ChainReaderOptions {
 /** Decoded blocks that are kept, if they are not larger than this: wallets and traces ask for the same few again. */
 const BLOCKS_KEPT = 8;
 const KEPT_BLOCK_BYTES_MAX = 1 << 20;
+/** Stems of one record of the cross-shard protocol. */
+const RECORD_STEMS_MAX = Math.ceil(RECORD_CHUNKS_MAX / 256);
 const HEADS_KEPT = 1_024;
 /** Events of the latest blocks are kept, for those who follow them, within both bounds. */
 const EVENT_BLOCKS_KEPT = 64;
@@ -271,9 +274,12 @@ export class ChainReader {
   /** The open cross-shard transaction that this shard coordinates, as of the last final block. */
   async coordinating(hash: TxHash): Promise<CoordinatorRecord | undefined> {
     const id = crossShardId(this.hasher, this.options.chainId, this.chain, hash);
-    const flat = await this.state(encodeFlatKey({ owner: owner(XTX_COORDINATOR, recordId(id)), treeIndex: 0n }));
-    if (flat === undefined) return undefined;
-    return decodeStored('a coordinator record', () => decodeCoordinatorRecord(decodeRecord(decodeFlatValue(flat).map((leaf) => leaf.value))));
+    const of = owner(XTX_COORDINATOR, recordId(id));
+    // All its stems in one read: it may change between two.
+    const stems = await this.reads.range({ ...STATE.startingWith(of), entriesMax: RECORD_STEMS_MAX, bytesMax: Number.MAX_SAFE_INTEGER });
+    if (stems.length === 0) return undefined;
+    const chunks = (): Uint8Array[] => stems.flatMap(({ value }) => decodeFlatValue(value).map((leaf) => leaf.value));
+    return decodeStored('a coordinator record', () => decodeCoordinatorRecord(decodeRecord(chunks())));
   }
 
   /** Balance (wei) and nonce at the last final block. */
@@ -307,11 +313,16 @@ export class ChainReader {
       const headBefore = this.head?.header.height ?? 0;
       // The value first: if no undo record follows it, it is that of this height.
       const latest = await this.state(key);
-      const undo = await this.reads.get(UNDO, above as Height, `undo record ${above}`, decodeUndo);
+      const undo = await this.undoAt(above);
       if (undo === undefined) return above <= headBefore ? undefined : { value: latest };
       const change = undo.find((each) => bytesKey(each.key) === wanted);
       if (change !== undefined) return { value: change.value };
     }
+  }
+
+  /** What the block at `height` changed, as it was before (256 heights are kept); undefined if there is no such record. Views of one record. */
+  undoAt(height: number): Promise<readonly FlatChange[] | undefined> {
+    return this.reads.get(UNDO, height as Height, `undo record ${height}`, decodeUndo);
   }
 
   /** The flat value under a flat key, at the last final block. */

@@ -201,18 +201,20 @@ export interface CrosslinkRange {
   readonly firstHeight: Height;
   /** Transactions that the shard had listed when the last of these blocks was done, from genesis (`totals.transactions`). */
   readonly transactions: number;
+  /** Logs that the shard had emitted by then, from genesis (`totals.logs`). */
+  readonly logs: number;
 }
 
-/** Encodes in 25 bytes. */
+/** Encodes in 33 bytes. */
 export function encodeCrosslinkRange(range: CrosslinkRange): Uint8Array {
-  return new Writer(25).u8(1).u64(range.beaconHeight).u64(range.firstHeight).u64(range.transactions).finish();
+  return new Writer(33).u8(2).u64(range.beaconHeight).u64(range.firstHeight).u64(range.transactions).u64(range.logs).finish();
 }
 
 /** The inverse of {@link encodeCrosslinkRange}. Throws {@link DecodeError}. */
 export function decodeCrosslinkRange(data: Uint8Array): CrosslinkRange {
   return decodeAll(data, (reader) => {
-    reader.version(1);
-    return { beaconHeight: reader.height(), firstHeight: reader.height(), transactions: reader.u64() };
+    reader.version(2);
+    return { beaconHeight: reader.height(), firstHeight: reader.height(), transactions: reader.u64(), logs: reader.u64() };
   });
 }
 

@@ -205,7 +205,7 @@ function beaconBatch(block: BeaconBlock, hash: Hash32, role: ChainRole): Storage
   }
   for (const { first, last } of crosslinkRuns(block)) {
     const { shard, baseFeePerGas, gasUsed, gasLimit, totals } = last;
-    const range = { beaconHeight: height, firstHeight: first.height, transactions: totals.transactions };
+    const range = { beaconHeight: height, firstHeight: first.height, transactions: totals.transactions, logs: totals.logs };
     puts.push({ key: CROSSLINKS.key({ shard, height: last.height }), value: encodeCrosslinkRange(range) });
     const tip = { height: last.height, baseFeePerGas, gasUsed, gasLimit };
     puts.push({ key: CROSSLINK_TIPS.key({ shard, height }), value: encodeCrosslinkTip(tip) });

@@ -40,7 +40,7 @@ export interface Mutant {
 
 /** A mutant that gives way to the swarm's usual kinds of trouble needs few transfers and few nodes. */
 export function ground(name: string, options: Partial<SwarmOptions>, rest: Omit<Ground, 'name' | 'options'> = {}): Ground {
-  return { name, options: { shards: 2, validators: 1, txs: 60, crossShard: 0.6, faults: [], latency: 'lan', ...options }, ...rest };
+  return { name, options: { shards: 2, validators: 1, txs: 60, crossShard: 0.6, contracts: 0, faults: [], latency: 'lan', ...options }, ...rest };
 }
 
 /** `source` with all edits of its file. Throws when the text of one is not there, or is there twice. */

@@ -43,7 +43,7 @@ function steady(plan: Plan): Plan {
 }
 
 async function speed(): Promise<SimSpeedBench> {
-  const options: SwarmOptions = { ...SWARM_DEFAULTS, txs: SECONDS, faults: [] };
+  const options: SwarmOptions = { ...SWARM_DEFAULTS, txs: SECONDS, contracts: 0, faults: [] };
   const runner = new SeedRunner(options);
   const play = async (seed: number): ReturnType<SeedRunner['play']> => runner.play(steady(await runner.plan(seed)));
   for (let seed = 1; seed <= WARM_RUNS; seed++) await play(seed);

@@ -63,7 +63,7 @@ test('the true history has nothing to complain of', () => {
 const CASES: readonly { readonly what: string; readonly finds: RegExp; readonly records: () => Stored[] }[] = [
   {
     what: 'a transfer that its receipt calls failed, and that moved its value all the same',
-    finds: /^serial: .*has status 0, and was credited/,
+    finds: /^serial: .*has status 0, and was applied/,
     records: () =>
       doctored(({ receipts }) => {
         const index = receipts.findIndex((receipt) => receipt.crossShard && receipt.status === 1);
@@ -94,7 +94,7 @@ const CASES: readonly { readonly what: string; readonly finds: RegExp; readonly 
   },
   {
     what: 'a credit that comes twice',
-    finds: /^serial: .*is credited twice/,
+    finds: /^serial: .*is applied twice/,
     records: () =>
       doctored(({ events, header }) => {
         const event = events.find(({ phase, peer, outcome }) => phase === 'applied' && outcome === 'commit' && peer !== header.shard);
@@ -122,7 +122,7 @@ const CASES: readonly { readonly what: string; readonly finds: RegExp; readonly 
   })),
   {
     what: 'a Decision that nobody sent',
-    finds: /^serial: .*nobody has escrowed it and decided/,
+    finds: /^serial: .*is applied, but it was not decided/,
     records: () => doctored(({ events }) => (events.some(({ phase }) => phase === 'decided') ? { events: events.filter(({ phase }) => phase !== 'decided') } : undefined)),
   },
   {
@@ -152,7 +152,7 @@ test('an answer that came before what it rests on was submitted closes a cycle',
 
 test('what is stored at rest and what is open is compared with the serial history', () => {
   const begun = history.findIndex(({ record }) => record.kind === 'shard-block' && record.block.events.some(({ phase }) => phase === 'prepared'));
-  assert.match(judge(history.slice(0, begun + 1)).join('\n'), /^serial: \d+ transfers are escrowed for ever$/m);
+  assert.match(judge(history.slice(0, begun + 1)).join('\n'), /^serial: \d+ transactions are escrowed for ever$/m);
 });
 
 test('one validator that stores another block than the rest is found', () => {

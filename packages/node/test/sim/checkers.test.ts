@@ -177,8 +177,9 @@ const DOCTORED: readonly { readonly what: string; readonly finds: RegExp; readon
     finds: /^state: .*says/,
     records: () =>
       doctored(({ delta }) => {
-        if (delta.changes.length === 0) return undefined;
-        return { delta: { ...delta, changes: delta.changes.slice(1), undo: delta.undo.slice(1) } };
+        const at = delta.changes.findIndex(({ key }) => equalBytes(key.subarray(0, NAMESPACE_BYTES), ACCOUNTS));
+        if (at < 0) return undefined;
+        return { delta: { ...delta, changes: delta.changes.toSpliced(at, 1), undo: delta.undo.toSpliced(at, 1) } };
       }),
   },
   {
@@ -186,7 +187,7 @@ const DOCTORED: readonly { readonly what: string; readonly finds: RegExp; readon
     finds: /^state: .*undo it/,
     records: () =>
       doctored(({ delta }) => {
-        if (delta.undo.length === 0) return undefined;
+        if (delta.undo.every(({ value }) => value === undefined)) return undefined;
         return { delta: { ...delta, undo: delta.undo.map((each) => ({ ...each, value: undefined })) } };
       }),
   },

@@ -1,6 +1,6 @@
 import type { Address, ShardId } from '@shardlab/crosslink';
 import type { SignedTransaction } from '@shardlab/shard';
-import type { NodeCrypto } from '../../src/crypto/types.ts';
+import type { ExecutionCrypto } from '../../src/crypto/types.ts';
 import type { NodeName } from '../../src/ports.ts';
 import { SimCluster, type SimClusterHooks } from '../../src/sim/cluster.ts';
 import { KIT_BALANCE, type KitAccount, kitSecret, kitTransfer, type NetworkKit, networkKit } from '../../src/sim/network-kit.ts';
@@ -14,7 +14,7 @@ export interface TestNetwork extends NetworkKit {
 }
 
 /** The secret seed of a node's validator in test networks. */
-export function testSecret(crypto: NodeCrypto, name: NodeName): Uint8Array {
+export function testSecret(crypto: ExecutionCrypto, name: NodeName): Uint8Array {
   return kitSecret(crypto, LABEL, name);
 }
 

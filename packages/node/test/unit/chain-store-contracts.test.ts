@@ -49,7 +49,7 @@ function setSlots(state: ShardState, slots: readonly bigint[], value: (slot: big
   for (const slot of slots) state.setStorage(account, word(slot), word(value(slot)));
 }
 
-/** What the next block does to the contract, beside its transfer. */
+/** What is done to the contract's state before the next block, which has a transfer between others. */
 const CHANGES: readonly ((state: ShardState) => void)[] = [
   () => undefined,
   (state) => {
@@ -80,7 +80,7 @@ async function chain(): Promise<{ readonly storage: Storage; readonly shard: Tes
   const seen = [look(shard.state)];
   for (const [index, change] of CHANGES.entries()) {
     change(shard.state);
-    await store(storage, await shard.next([transfer(HERE[3]!, CONTRACT, index)]));
+    await store(storage, await shard.next([transfer(HERE[2]!, addressOf(HERE[1]!), index)]));
     seen.push(look(shard.state));
   }
   return { storage, shard, seen };
@@ -121,8 +121,8 @@ test('code and storage are stored, and read at every height', async () => {
     assert.equal(toHex((await reader.codeAt(PLAIN, height))!), plainCode);
     const read = await Promise.all(WATCHED.map((slot) => reader.storageAt(CONTRACT, slot, height)));
     assert.deepEqual(read.map((value) => toHex(value!)), slots);
-    assert.equal((await reader.accountAt(PLAIN, height))!.nonce, height);
-    assert.equal((await reader.accountAt(CONTRACT, height))!.balance, 100n * 10n ** 18n + 1000n * BigInt(height));
+    assert.equal((await reader.accountAt(addressOf(HERE[2]!), height))!.nonce, height);
+    assert.equal((await reader.accountAt(addressOf(HERE[1]!), height))!.balance, 100n * 10n ** 18n + 1000n * BigInt(height));
   }
   const { entries, head } = (await outcome<RecoveredShard | undefined>((done) => recoverShard(storage, done)))!;
   const again = new ShardState(CRYPTO);

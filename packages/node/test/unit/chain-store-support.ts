@@ -36,16 +36,16 @@ import {
   type Snapshot,
   signTransaction,
 } from '@shardlab/shard';
-import { createCrypto } from '../../src/crypto/create-crypto.ts';
+import { createExecutionCrypto } from '../../src/crypto/create-evm-crypto.ts';
 import { sha256 } from '../../src/crypto/hashes.ts';
-import type { NodeCrypto } from '../../src/crypto/types.ts';
+import type { ExecutionCrypto } from '../../src/crypto/types.ts';
 import type { Clock, Done, Storage, StorageBatch } from '../../src/ports.ts';
 import { InlineRecovery } from '../../src/recovery/inline-recovery.ts';
 import { shardGenesis } from '../../src/runtime/assemble.ts';
 import { SimWorld } from '../../src/sim/world.ts';
 import { batchOf, type ChainRole, genesisBatch, type PlainRecord, snapshotBatch } from '../../src/storage/chain-store.ts';
 
-export const CRYPTO: NodeCrypto = await createCrypto();
+export const CRYPTO: ExecutionCrypto = await createExecutionCrypto();
 export const CHAIN_ID = 1337;
 
 const EVENTS_MAX = 100_000;
@@ -158,7 +158,7 @@ export function transfer(from: number, to: Address, nonce: number, value = 1000n
 
 /** The pool's form of signed transactions. */
 export async function recovered(raws: readonly Uint8Array[]): Promise<PoolTransaction[]> {
-  const recovery = new InlineRecovery({ policy: { chainId: CHAIN_ID, allowUnprotected: false }, library: 'test' }, { primitives: CRYPTO, defer: queueMicrotask });
+  const recovery = new InlineRecovery({ policy: { chainId: CHAIN_ID, allowUnprotected: false, fork: 'cancun' }, library: 'test' }, { primitives: CRYPTO, defer: queueMicrotask });
   await recovery.start();
   const batch = await outcome<AdmissionBatch>((done) => recovery.recover(raws, done));
   return raws.map((_, index) => batch.transaction(index));
@@ -186,8 +186,8 @@ export class TestShard {
     this.genesisEntries = entries;
     this.state = new ShardState(CRYPTO);
     this.state.load(entries);
-    const modules = { hasher: CRYPTO, state: this.state, protocol: new TwoPhaseCommit(genesis.parameters) };
-    this.executor = new BlockExecutor({ chainId: CHAIN_ID, shard: this.shard, gasLimit: genesis.parameters.blockGasLimit }, modules, block);
+    const modules = { crypto: CRYPTO, state: this.state, protocol: new TwoPhaseCommit(genesis.parameters) };
+    this.executor = new BlockExecutor({ chainId: CHAIN_ID, shard: this.shard, gasLimit: genesis.parameters.blockGasLimit, fork: 'cancun', feePolicy: 'burn' }, modules, block);
     this.secretKey = sha256(new TextEncoder().encode(`shard-${shard}`));
   }
 

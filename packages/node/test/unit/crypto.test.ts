@@ -140,7 +140,7 @@ test('both refuse secret keys out of range', () => {
 });
 
 test('the simulated transaction scheme fits into real transactions, one sender for each key', () => {
-  const policy = { chainId: 1337, allowUnprotected: false };
+  const policy = { chainId: 1337, allowUnprotected: false, fork: 'cancun' } as const;
   const raws: Uint8Array[] = [];
   for (let seed = 1; seed <= 50; seed++) {
     for (const nonce of [0, 1]) raws.push(signTransaction({ ...TRANSFER, nonce } satisfies TransactionFields, secretKey(seed), simulated).raw);

@@ -5,7 +5,7 @@ import type { Result } from '../../src/ports.ts';
 import type { SenderRecovery } from '../../src/recovery/sender-recovery.ts';
 
 /** The rules of the networks in these tests. */
-export const POLICY: AdmissionPolicy = { chainId: 1337, allowUnprotected: false };
+export const POLICY: AdmissionPolicy = { chainId: 1337, allowUnprotected: false, fork: 'cancun' };
 
 /** A plain transfer, to be varied. */
 export const TRANSFER: DynamicFeeFields = {

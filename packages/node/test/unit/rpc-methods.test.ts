@@ -53,11 +53,6 @@ test('an idle network answers with genesis: block 0, balances, constants', async
   assert.deepEqual(block['transactions'], []);
   assert.equal(await net.result(node, 'network', 'eth_getBlockByNumber', '0x1', false), null);
   assert.deepEqual(await net.result(node, 'network', 'eth_getBlockByHash', `0x${'00'.repeat(32)}`, true), block);
-  for (const method of ['eth_call', 'eth_getStorageAt']) {
-    const { error } = await net.call(node, 'network', method, {}, 'latest');
-    assert.equal(error?.code, -32004);
-    assert.match(error.message, /not supported yet/);
-  }
 });
 
 test('transactions within a shard and across: pending, listed, crosslinked; on every view and node', async (t) => {
@@ -207,7 +202,7 @@ test('fees: history, price, and the highest of all shards on the network view', 
   }
 });
 
-test('estimates are the intrinsic gas', async (t) => {
+test('estimates where no code runs are the intrinsic gas', async (t) => {
   const net = await network();
   t.after(() => net.stop());
   const to = hex(addressOf(3));
@@ -215,8 +210,7 @@ test('estimates are the intrinsic gas', async (t) => {
   assert.equal(await estimate({ to, value: '0x1' }), '0x5208');
   assert.equal(await estimate({ to, data: '0x00ff' }), `0x${(21_000 + 4 + 16).toString(16)}`);
   assert.equal(await estimate({ to, accessList: [{ address: to, storageKeys: [`0x${'00'.repeat(32)}`] }] }), `0x${(21_000 + 2400 + 1900).toString(16)}`);
-  const { error } = await net.call(net.node(0), 'network', 'eth_estimateGas', { data: '0x60' });
-  assert.match(error?.message ?? '', /creation is not supported/);
+  assert.equal(await estimate({ data: '0x00' }), `0x${(53_000 + 4 + 2).toString(16)}`, 'a creation of nothing');
 });
 
 test('state of older heights: within the undo records, else an error that says so', async (t) => {

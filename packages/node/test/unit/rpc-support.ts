@@ -153,7 +153,7 @@ export class TestNetwork {
         (error: ShardlabError) => done({ ok: false, error }),
       ),
     };
-    return { name, handle, service: new RpcService(handle), storage, clock, pool, down: false };
+    return { name, handle, service: new RpcService(handle, { onInternalError: (m, e) => console.error(m, e) }), storage, clock, pool, down: false };
   }
 
   private async ask(to: NodeName, body: Uint8Array, timeoutMs: number): Promise<readonly Uint8Array[]> {
@@ -170,18 +170,19 @@ export class TestNetwork {
 
   private shardHandle(shard: TestShard, pool: FakePool): ShardHandle {
     return {
+      executed: shard,
       pendingNonce: (senderKey) => pool.pendingNonce(senderKey),
       pooled: (hashKey) => pool.get(hashKey),
-      prove: (address, done) => {
+      prove: (address, slots, done) => {
         const { header, hash } = shard.executor.head;
         const certificate = shard.crosslinks.at(-1)?.certificate;
         queueMicrotask(() => {
           if (certificate === undefined) done({ ok: false, error: new ShardlabError('rpc/no-block', 'this shard has no final block yet') });
-          else done({ ok: true, value: { header, hash, certificate, ...shard.state.proveAccount(address) } });
+          else done({ ok: true, value: { header, hash, certificate, ...shard.state.proveAccount(address), slots: slots.map((slot) => shard.state.proveStorage(address, slot)) } });
         });
       },
       submit: (raws, done) => {
-        const batch = new AdmissionBatch(raws, recoverBatch(raws, CRYPTO, { chainId: CHAIN_ID, allowUnprotected: false }));
+        const batch = new AdmissionBatch(raws, recoverBatch(raws, CRYPTO, { chainId: CHAIN_ID, allowUnprotected: false, fork: 'cancun' }));
         const results = raws.map((_, index): SubmitResult => {
           const error = batch.error(index);
           if (error !== undefined) return { hash: undefined, rejection: rejectionOf(error) };
@@ -223,7 +224,8 @@ export class TestNetwork {
     await this.put(node, this.beacon.records[height - 1]!);
   }
 
-  private async put(node: TestNode, record: PlainRecord): Promise<void> {
+  /** Stores a record on a node. */
+  async put(node: TestNode, record: PlainRecord): Promise<void> {
     await store(node.storage, record, node.name.chain === BEACON ? 'beacon' : 'shard');
     node.handle.chain.stored(record);
   }

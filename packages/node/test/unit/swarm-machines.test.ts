@@ -14,7 +14,7 @@ function crashOf(kind: FaultKind): FaultEvent {
 }
 
 function diskOf(event: FaultEvent): { readonly disk: PlannedDisk; readonly strikes: Strikes; now: number } {
-  const plan: Plan = { seed: 1, healMs: 1_000, events: [event], transfers: [] };
+  const plan: Plan = { seed: 1, healMs: 1_000, events: [event], transfers: [], calls: [] };
   const strikes = new Strikes();
   const made = { strikes, now: 0, disk: undefined as unknown as PlannedDisk };
   made.disk = new PlannedDisk(plan, NAME, { prng: new Prng(1), strikes, nowMs: () => made.now });

@@ -1,5 +1,6 @@
 import {
   type AssignmentTable,
+  BloomBuilder,
   type CrossShardProtocol,
   decodeMessage,
   DecodeError,
@@ -21,9 +22,13 @@ import {
   ZERO_HASH,
 } from '@shardlab/crosslink';
 import type { ShardState } from '../state/shard-state.ts';
-import type { PoolTransaction } from '../transaction/types.ts';
+import type { PoolTransaction, RecoveryPrimitives } from '../transaction/types.ts';
 import { BlockRun } from './block-run.ts';
+import { blockEnvironment, rememberHash } from './block-environment.ts';
 import { checkProposal } from './check-proposal.ts';
+import { ContractRunner } from './contracts/runner.ts';
+import type { EvmFeePolicy } from './evm/transaction.ts';
+import type { EvmCrypto, EvmFork } from './evm/types.ts';
 import { nextBaseFee } from './fees.ts';
 import type { BlockProposal, ExecutedBlock, Leftover } from './types.ts';
 
@@ -32,11 +37,18 @@ export interface BlockExecutorOptions {
   readonly chainId: number;
   readonly shard: ShardId;
   readonly gasLimit: number;
+  readonly fork: EvmFork;
+  readonly feePolicy: EvmFeePolicy;
+  /** Keys the hash tables of contracts' execution: a random 32-bit number in a node. */
+  readonly hashSeed?: number;
 }
+
+/** What executing blocks calls of cryptography: hashes, precompiles, and the recovery of who signed authorizations (EIP-7702). */
+export interface ExecutionCrypto extends Hasher, EvmCrypto, RecoveryPrimitives {}
 
 /** What an executor works on. */
 export interface BlockExecutorModules {
-  readonly hasher: Hasher;
+  readonly crypto: ExecutionCrypto;
   readonly state: ShardState;
   readonly protocol: CrossShardProtocol;
 }
@@ -61,6 +73,8 @@ export class InvalidBlockError extends ShardlabError {}
 export class BlockExecutor {
   private readonly options: BlockExecutorOptions;
   private readonly modules: BlockExecutorModules;
+  private readonly contracts: ContractRunner;
+  private readonly blooms: BloomBuilder;
   private parent: ParentBlock;
   /** The last executed blocks with what each stands on, oldest first. */
   private readonly done: { readonly parent: ParentBlock; readonly block: ExecutedBlock }[] = [];
@@ -69,12 +83,19 @@ export class BlockExecutor {
   constructor(options: BlockExecutorOptions, modules: BlockExecutorModules, parent: ParentBlock) {
     this.options = options;
     this.modules = modules;
+    this.contracts = new ContractRunner(options, modules);
+    this.blooms = new BloomBuilder(modules.crypto);
     this.parent = parent;
   }
 
   /** The block whose state this is. */
   get head(): ParentBlock {
     return this.parent;
+  }
+
+  /** The last executed blocks, oldest first: those that can be taken back. */
+  get recent(): readonly ExecutedBlock[] {
+    return this.done.map(({ block }) => block);
   }
 
   /**
@@ -96,7 +117,7 @@ export class BlockExecutor {
    */
   execute(proposal: BlockProposal, assignment: AssignmentTable): ExecutedBlock {
     const { header: parent, hash: parentHash } = this.parent;
-    const { hasher, state, protocol } = this.modules;
+    const { crypto: hasher, state, protocol } = this.modules;
     const { chainId, shard, gasLimit } = this.options;
     const wrong = checkProposal(this.options, this.parent, proposal);
     if (wrong !== undefined) throw new InvalidBlockError('block/invalid-proposal', wrong, { height: proposal.height });
@@ -104,7 +125,27 @@ export class BlockExecutor {
     const pairs = this.parent.pairs.map((pair) => ({ ...pair }));
     const baseFeePerGas = nextBaseFee(parent);
     const now = { height: proposal.height, timestampMs: proposal.timestampMs };
-    const run = new BlockRun({ hasher, chainId, shard, state, protocol, assignment, gasLimit, baseFeePerGas, now, totals, pairs });
+    const prevRandao = hasher.sha256(parent.prevRandao);
+    rememberHash(state, parent.height, parentHash);
+    const environment = blockEnvironment({ ...this.options, baseFeePerGas, prevRandao, ...now }, state);
+    const { contracts, blooms } = this;
+    const run = new BlockRun({
+      hasher,
+      chainId,
+      shard,
+      state,
+      protocol,
+      contracts,
+      blooms,
+      assignment,
+      environment,
+      parentHash,
+      gasLimit,
+      baseFeePerGas,
+      now,
+      totals,
+      pairs,
+    });
     this.consumeInbox(run, proposal);
     protocol.due(run);
     const { included, leftovers } = runTransactions(run, proposal);
@@ -124,11 +165,11 @@ export class BlockExecutor {
       gasLimit,
       gasUsed: run.gasUsed,
       baseFeePerGas,
-      prevRandao: hasher.sha256(parent.prevRandao),
+      prevRandao,
       stateRoot: delta.root,
       txRoot: txRoot(hasher, proposal.inbox, hashes),
       receiptRoot: receiptRoot(hasher, run.receipts),
-      logsBloom: NO_LOGS,
+      logsBloom: run.logsBloom,
       outRoot: outRoot(hasher, outgoing),
       epochCertificateHash: proposal.epochCertificateHash,
       pairRoot: pairRoot(hasher, pairs),
@@ -205,7 +246,7 @@ function runTransactions(run: BlockRun, proposal: BlockProposal): Pick<ExecutedB
 /** The block of height 0: nobody signs it, everybody computes it from the genesis. */
 export function genesisBlock(
   hasher: Hasher,
-  options: BlockExecutorOptions & { readonly shards: number; readonly timestampMs: number; readonly baseFeePerGas: bigint },
+  options: Pick<BlockExecutorOptions, 'chainId' | 'shard' | 'gasLimit'> & { readonly shards: number; readonly timestampMs: number; readonly baseFeePerGas: bigint },
   stateRoot: Hash32,
   balances: bigint,
 ): ParentBlock {

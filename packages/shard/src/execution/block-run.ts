@@ -1,41 +1,44 @@
 import {
+  type AbortReason,
   type Address,
   type AssignmentTable,
+  type BloomBuilder,
   balanceLock,
   type BlockEvent,
   bytesKey,
   type CrossShardMessage,
   type CrossShardProtocol,
-  encodeMessage,
+  decodeLogs,
+  type Hash32,
   type Hasher,
   invariant,
   type Moment,
   type Operation,
   type OperationOutcome,
   type Outgoing,
-  type PairEntry,
   type ProtocolHost,
   type RecordNamespace,
   type Settlement,
   type ShardId,
   type TransactionReceipt,
+  type TxHash,
 } from '@shardlab/crosslink';
 import type { Account, ShardState } from '../state/shard-state.ts';
-import { GAS_TRANSACTION } from '../transaction/intrinsic-gas.ts';
 import type { PoolTransaction } from '../transaction/types.ts';
 import { type Charge, Charges } from './charges.ts';
+import { CreditSender } from './contracts/credit-sender.ts';
+import { hasCode, Homes, isRooted } from './contracts/homes.ts';
+import { contractOf, operationOf, type Part, partsOfBatch, partsWithStubs } from './contracts/intents.ts';
+import { Operations, reasonOf } from './contracts/operations.ts';
+import type { ContractRunner } from './contracts/runner.ts';
+import type { BlockEnvironment } from './evm/types.ts';
+import { Ledger, type MutablePair, type RunningTotals } from './ledger.ts';
+import { ReceiptList } from './receipt-list.ts';
 import type { Leftover } from './types.ts';
 
-/** The shard's running sums while a block executes. */
-export interface RunningTotals {
-  balances: bigint;
-  escrow: bigint;
-  burned: bigint;
-  transactions: number;
-  logs: number;
-}
-
-type MutablePair = { -readonly [K in keyof PairEntry]: PairEntry[K] };
+const NO_LOGS: TransactionReceipt['logs'] = [];
+/** EIP-7702. */
+const SET_CODE_TYPE = 4;
 
 /** What a run needs of its surroundings. */
 export interface BlockRunContext {
@@ -44,7 +47,11 @@ export interface BlockRunContext {
   readonly shard: ShardId;
   readonly state: ShardState;
   readonly protocol: CrossShardProtocol;
+  readonly contracts: ContractRunner;
+  readonly blooms: BloomBuilder;
   readonly assignment: AssignmentTable;
+  readonly environment: BlockEnvironment;
+  readonly parentHash: Hash32;
   readonly gasLimit: number;
   readonly baseFeePerGas: bigint;
   readonly now: Moment;
@@ -52,39 +59,54 @@ export interface BlockRunContext {
   readonly pairs: readonly MutablePair[];
 }
 
-/** One block's execution: moves money, and is the host of the cross-shard protocol while it lasts. Every wei that moves passes one of its methods. */
+/** One block's execution: moves money, runs contracts, and is the host of the cross-shard protocol while it lasts. */
 export class BlockRun implements ProtocolHost {
   readonly hasher: Hasher;
   readonly chainId: number;
   readonly shard: ShardId;
   readonly now: Moment;
-  readonly receipts: TransactionReceipt[] = [];
   readonly events: BlockEvent[] = [];
   readonly settled: Settlement[] = [];
   gasUsed = 0;
   private readonly context: BlockRunContext;
-  private readonly pairs: ReadonlyMap<ShardId, MutablePair>;
-  private readonly outbox = new Map<ShardId, { firstSequence: number; messages: Uint8Array[] }>();
+  private readonly homes: Homes;
+  private readonly ledger: Ledger;
+  private readonly list: ReceiptList;
+  private readonly credits: CreditSender;
+  private readonly operations: Operations;
   private readonly charges: Charges;
-  private cumulativeGas = 0;
   /** Transfers in a row with the same charge, whose fees are not booked yet: see {@link finish}. */
   private charged: Charge | undefined;
   private chargedCount = 0;
+  /** Gas of runs that did not count: see {@link contract}. */
+  private gasInVain = 0;
 
   constructor(context: BlockRunContext) {
+    const { hasher, chainId, shard, now, state, assignment, totals } = context;
     this.context = context;
-    this.hasher = context.hasher;
-    this.chainId = context.chainId;
-    this.shard = context.shard;
-    this.now = context.now;
+    this.hasher = hasher;
+    this.chainId = chainId;
+    this.shard = shard;
+    this.now = now;
+    this.homes = new Homes(shard, { state, assignment });
+    this.ledger = new Ledger(shard, totals, context.pairs);
+    this.list = new ReceiptList(context.blooms, totals);
     this.charges = new Charges(context.baseFeePerGas);
-    this.pairs = new Map(context.pairs.map((pair) => [pair.shard, pair]));
+    const { contracts } = context;
+    const [homes, ledger] = [this.homes, this.ledger];
+    this.credits = new CreditSender({ ledger, homes });
+    this.operations = new Operations(shard, { state, homes, contracts, ledger, credits: this.credits });
+    contracts.begin(context.environment, this.homes, context.parentHash);
   }
 
-  private pair(shard: ShardId): MutablePair {
-    const pair = this.pairs.get(shard);
-    invariant(pair !== undefined, 'no such shard', { shard });
-    return pair;
+  /** Receipts of the listed transactions. */
+  get receipts(): readonly TransactionReceipt[] {
+    return this.list.receipts;
+  }
+
+  /** Filter over the logs of the listed transactions, 256 bytes. */
+  get logsBloom(): Uint8Array {
+    return this.list.logsBloom;
   }
 
   private opened(address: Address): Account {
@@ -94,60 +116,51 @@ export class BlockRun implements ProtocolHost {
   }
 
   emit(destination: ShardId, message: CrossShardMessage): void {
-    const pair = this.pair(destination);
-    pair.sentSequence++;
-    let entry = this.outbox.get(destination);
-    if (entry === undefined) this.outbox.set(destination, (entry = { firstSequence: pair.sentSequence, messages: [] }));
-    entry.messages.push(encodeMessage(message));
+    this.ledger.emit(destination, message);
   }
 
   escrow(address: Address, amount: bigint): void {
     const account = this.opened(address);
     invariant(account.balance >= amount, 'escrow above the balance');
     account.balance -= amount;
-    this.context.totals.balances -= amount;
-    this.context.totals.escrow += amount;
+    this.ledger.toEscrow(amount);
   }
 
   unescrow(address: Address, amount: bigint): void {
     this.opened(address).balance += amount;
-    this.context.totals.balances += amount;
-    this.context.totals.escrow -= amount;
+    this.ledger.fromEscrow(amount);
   }
 
   burnEscrow(amount: bigint): void {
-    this.context.totals.escrow -= amount;
-    this.context.totals.burned += amount;
+    this.ledger.burnEscrow(amount);
   }
 
   sendValue(destination: ShardId, amount: bigint): void {
-    this.context.totals.escrow -= amount;
-    this.pair(destination).sentValue += amount;
+    this.ledger.send(destination, amount);
   }
 
   receiveValue(source: ShardId, amount: bigint): boolean {
-    const { totals } = this.context;
-    const pair = this.pair(source);
-    // Sums of real wei stay below 2^128 (R9): so must these, whatever a lying shard says that it sent.
-    if ((totals.balances + totals.escrow + totals.burned + amount) >> 128n !== 0n || (pair.receivedValue + amount) >> 128n !== 0n) return false;
-    totals.escrow += amount;
-    pair.receivedValue += amount;
-    return true;
+    return this.ledger.receive(source, amount);
   }
 
-  /** R16: the recipient's shard decides. Without code it is a credit, which runs nothing, takes a delta, and can not fail. */
-  execute(operation: Operation): OperationOutcome | { readonly kind: 'busy' } {
-    if (this.gasUsed + GAS_TRANSACTION > this.context.gasLimit) return { kind: 'busy' };
-    const home = this.context.assignment.shardOf(operation.to);
-    if (home !== this.shard) return { kind: 'moved', shard: home };
-    this.gasUsed += GAS_TRANSACTION;
-    return { kind: 'yes', gasUsed: 0, locks: [{ key: balanceLock(operation.to), mode: 'delta' }] };
+  homeOf(address: Address): ShardId {
+    return this.homes.homeOf(address);
+  }
+
+  execute(operation: Operation, gasPrice: bigint): OperationOutcome | { readonly kind: 'busy' } {
+    const { outcome, blockGas } = this.operations.execute(operation, gasPrice, this.context.gasLimit - this.gasUsed);
+    this.gasUsed += blockGas;
+    return outcome;
+  }
+
+  apply(operation: Operation, effects: Uint8Array | undefined, txHash: TxHash): Uint8Array {
+    return this.operations.apply(operation, effects, txHash);
   }
 
   settle(settlement: Settlement): void {
     const { record, commit, gasUsed } = settlement;
     this.settled.push(settlement);
-    this.list({
+    this.list.add({
       txHash: record.txHash,
       type: record.transactionType,
       status: commit ? 1 : 0,
@@ -156,16 +169,13 @@ export class BlockRun implements ProtocolHost {
       from: record.sender,
       to: record.to,
       gasUsed,
+      cumulativeGasUsed: this.list.cumulative(gasUsed),
       effectiveGasPrice: record.gasPrice,
+      contractAddress: commit ? contractOf(this.hasher, record) : undefined,
+      logs: settlement.logs.flatMap((each) => (each.length === 0 ? [] : decodeLogs(each))),
       bodyHeight: record.bodyHeight,
       bodyIndex: record.bodyIndex,
     });
-  }
-
-  private list(receipt: Omit<TransactionReceipt, 'cumulativeGasUsed'>): void {
-    this.cumulativeGas += receipt.gasUsed;
-    this.context.totals.transactions++;
-    this.receipts.push({ ...receipt, cumulativeGasUsed: this.cumulativeGas });
   }
 
   event(event: BlockEvent): void {
@@ -178,7 +188,7 @@ export class BlockRun implements ProtocolHost {
 
   /** Runs one signed transaction of this shard as the block's body item `bodyIndex`. `undefined` = it is in. */
   transaction(tx: PoolTransaction, bodyIndex: number): Leftover | undefined {
-    const { state, protocol, assignment, gasLimit } = this.context;
+    const { state, protocol, gasLimit } = this.context;
     const sender = state.account(tx.senderKey);
     const nonce = sender === undefined ? 0 : sender.nonce;
     if (tx.nonce < nonce) return 'nonce-too-low';
@@ -186,13 +196,17 @@ export class BlockRun implements ProtocolHost {
     if (tx.nonce > nonce || charge === undefined || this.gasUsed + tx.intrinsicGas > gasLimit) return 'later';
     const balance = sender === undefined ? 0n : sender.balance;
     if (balance < tx.value + charge.feeMax) return 'insufficient-funds';
-    invariant(tx.to !== undefined && tx.toKey !== undefined, 'admission refuses creations');
     const exclusive = protocol.exclusiveHeld();
     if (exclusive && protocol.forbids(balanceLock(tx.sender), 'delta')) return 'blocked';
+    if (tx.calls !== undefined) return this.batch(tx, charge.price, bodyIndex);
+    if (tx.to === undefined || tx.toKey === undefined) return this.contract(tx, charge.price, bodyIndex);
     // Who has an account here lives here: the table is asked only for strangers.
     const recipient = state.account(tx.toKey);
-    const home = recipient === undefined ? assignment.shardOf(tx.to) : this.shard;
-    if (home !== this.shard) return this.beginCrossShard(tx, tx.to, home, charge.price, bodyIndex);
+    if (recipient === undefined || !isRooted(recipient)) {
+      const home = this.homes.homeOf(tx.to, tx.toKey);
+      if (home !== this.shard) return this.begin(tx, charge.price, [{ shard: home, operation: operationOf(tx) }], bodyIndex);
+    }
+    if (tx.type === SET_CODE_TYPE || this.homes.isPrecompile(tx.to) || (recipient !== undefined && hasCode(recipient))) return this.contract(tx, charge.price, bodyIndex);
     if (exclusive && protocol.forbids(balanceLock(tx.to), 'delta')) return 'blocked';
     const payer = sender ?? state.open(tx.senderKey);
     this.transfer(tx, payer, recipient ?? state.open(tx.toKey), charge, bodyIndex);
@@ -200,7 +214,7 @@ export class BlockRun implements ProtocolHost {
   }
 
   private transfer(tx: PoolTransaction, sender: Account, recipient: Account, charge: Charge, bodyIndex: number): void {
-    const { state, totals } = this.context;
+    const { state } = this.context;
     state.touch(sender);
     state.touch(recipient);
     sender.balance -= tx.value + charge.fee;
@@ -209,68 +223,121 @@ export class BlockRun implements ProtocolHost {
     if (charge !== this.charged) this.finish();
     this.charged = charge;
     this.chargedCount++;
-    this.gasUsed += tx.intrinsicGas;
-    this.cumulativeGas += tx.intrinsicGas;
-    totals.transactions++;
-    this.receipts.push({
+    this.listLocal(tx, 'none', tx.intrinsicGas, charge.price, undefined, NO_LOGS, bodyIndex);
+  }
+
+  /** A transaction that runs code (Yellow Paper 6). What the EVM did is looked at before any of it counts. */
+  private contract(tx: PoolTransaction, price: bigint, bodyIndex: number): Leftover | undefined {
+    const { contracts, gasLimit } = this.context;
+    if (this.gasUsed + tx.gasLimit > gasLimit) return 'later';
+    // What runs and is left out is paid by nobody: no more of it than a block's worth. A verifier runs less of it, never more.
+    if (this.gasInVain > gasLimit) return 'blocked';
+    const outcome = tx.calls === undefined ? contracts.transaction(tx) : contracts.batch(tx, tx.calls, price);
+    if ('invalid' in outcome) return 'refused';
+    const foreign = contracts.created().filter((address) => this.homes.ruleOf(address) !== this.shard);
+    this.gasInVain += outcome.gasUsed;
+    if (foreign.length > 0) return this.beginWithStubs(tx, price, foreign, bodyIndex);
+    if (this.isLocked(tx)) return 'blocked';
+    if (!this.credits.haveRoom(outcome.credits)) return 'later';
+    this.gasInVain -= outcome.gasUsed;
+    const sum = contracts.apply();
+    let credited = 0n;
+    for (const { address, wei } of outcome.credits) {
+      this.ledger.toEscrow(wei);
+      credited += this.credits.send(this.homes.homeOf(address), address, wei, tx.hash);
+    }
+    this.ledger.burn(-sum - credited);
+    const { halt, gasUsed, gasPrice, created, logs } = outcome;
+    this.listLocal(tx, halt === undefined ? 'none' : reasonOf(halt), gasUsed, gasPrice, created, logs, bodyIndex);
+    return undefined;
+  }
+
+  /** Whether an open cross-shard transaction holds what the last run read or changed (R17). */
+  private isLocked({ sender, senderKey }: PoolTransaction): boolean {
+    const { protocol, contracts, state } = this.context;
+    if (protocol.counts().locksHeld === 0) return false;
+    const account = state.account(senderKey);
+    // One with code (EIP-7702) spends like a contract, and does not only pay.
+    const payer = account !== undefined && hasCode(account) ? undefined : sender;
+    return contracts.locks(payer).some(({ key, mode }) => protocol.forbids(key, mode));
+  }
+
+  /** The receipt and event of a transaction that ran here. Arguments one by one: an object for them is a tenth of a transfer. */
+  private listLocal(
+    tx: PoolTransaction,
+    reason: AbortReason,
+    gasUsed: number,
+    gasPrice: bigint,
+    created: Address | undefined,
+    logs: TransactionReceipt['logs'],
+    bodyIndex: number,
+  ): void {
+    this.gasUsed += gasUsed;
+    this.list.add({
       txHash: tx.hash,
       type: tx.type,
-      status: 1,
+      status: reason === 'none' ? 1 : 0,
       crossShard: false,
-      reason: 'none',
+      reason,
       from: tx.sender,
       to: tx.to,
-      gasUsed: tx.intrinsicGas,
-      cumulativeGasUsed: this.cumulativeGas,
-      effectiveGasPrice: charge.price,
+      gasUsed,
+      cumulativeGasUsed: this.list.cumulative(gasUsed),
+      effectiveGasPrice: gasPrice,
+      contractAddress: created,
+      logs,
       bodyHeight: this.now.height,
       bodyIndex,
     });
-    this.events.push({ phase: 'applied', outcome: 'commit', peer: this.shard, txHash: tx.hash, reason: 'none' });
+    this.events.push({ phase: 'applied', outcome: 'commit', peer: this.shard, txHash: tx.hash, reason });
   }
 
   /** Books the fees of transfers that were put off: to be called before the totals are read. */
   finish(): void {
     if (this.charged === undefined) return;
-    const fees = this.charged.fee * BigInt(this.chargedCount);
-    this.context.totals.balances -= fees;
-    this.context.totals.burned += fees;
+    this.ledger.burn(this.charged.fee * BigInt(this.chargedCount));
     this.charged = undefined;
     this.chargedCount = 0;
   }
 
-  private beginCrossShard(tx: PoolTransaction, to: Address, home: ShardId, price: bigint, bodyIndex: number): Leftover | undefined {
-    const operation: Operation = { kind: 'transfer', from: tx.sender, to, value: tx.value, gasLimit: tx.gasLimit - tx.intrinsicGas };
-    const begun = this.context.protocol.begin(this, {
-      txHash: tx.hash,
-      sender: tx.sender,
-      to,
-      transactionType: tx.type,
-      operations: [{ shard: home, operation }],
-      value: tx.value,
-      gasPrice: price,
-      gasLimit: tx.gasLimit,
-      intrinsicGas: tx.intrinsicGas,
-      locks: [{ key: balanceLock(tx.sender), mode: 'delta' }],
-      bodyIndex,
-    });
-    if (begun !== 'begun') return 'blocked';
+  /** An atomic batch: every shard with calls in it takes part, the own one too; if there is no other, it runs here like any local transaction. */
+  private batch(tx: PoolTransaction, price: bigint, bodyIndex: number): Leftover | undefined {
+    const parts = partsOfBatch(tx, (address) => this.homes.homeOf(address));
+    return parts.every(({ shard }) => shard === this.shard) ? this.contract(tx, price, bodyIndex) : this.begin(tx, price, parts, bodyIndex);
+  }
+
+  /** R11: a transaction that makes contracts whose stubs other shards have to keep is undone, and becomes a Prepare in the same position. */
+  private beginWithStubs(tx: PoolTransaction, price: bigint, created: readonly Address[], bodyIndex: number): Leftover | undefined {
+    const parts = partsWithStubs(this.shard, tx, created, (address) => this.homes.ruleOf(address));
+    // Authorizations count whatever becomes of the calls, and would be undone with them.
+    return parts === undefined || tx.type === SET_CODE_TYPE ? 'refused' : this.begin(tx, price, parts, bodyIndex);
+  }
+
+  private begin(tx: PoolTransaction, gasPrice: bigint, operations: readonly Part[], bodyIndex: number): Leftover | undefined {
+    const { hash: txHash, sender, to, type: transactionType, value, gasLimit, intrinsicGas } = tx;
+    const own = operations.some(({ shard }) => shard === this.shard);
+    const locks = own ? [] : [{ key: balanceLock(sender), mode: 'delta' as const }];
     // R18: the nonce is taken at Prepare and never given back.
-    this.opened(tx.sender).nonce++;
-    this.gasUsed += tx.intrinsicGas;
-    return undefined;
+    const account = this.opened(sender);
+    account.nonce++;
+    this.gasUsed += intrinsicGas;
+    const intent = { txHash, sender, to, transactionType, operations, value, gasPrice, gasLimit, intrinsicGas, locks, bodyIndex };
+    if (this.context.protocol.begin(this, intent) === 'begun') {
+      if (transactionType === SET_CODE_TYPE) this.context.contracts.authorize(tx);
+      return undefined;
+    }
+    account.nonce--;
+    this.gasUsed -= intrinsicGas;
+    return 'blocked';
   }
 
   /** Books one consumed message. */
   consumed(source: ShardId, sequence: number): void {
-    const pair = this.pair(source);
-    invariant(sequence === pair.consumedSequence + 1, 'inbox sequence with a gap', { source, sequence });
-    pair.consumedSequence = sequence;
+    this.ledger.consumed(source, sequence);
   }
 
   /** What leaves with the block, in ascending order of destination. */
   outgoing(): Outgoing[] {
-    const each = [...this.outbox].map(([destination, { firstSequence, messages }]) => ({ destination, firstSequence, messages }));
-    return each.sort((a, b) => a.destination - b.destination);
+    return this.ledger.outgoing();
   }
 }

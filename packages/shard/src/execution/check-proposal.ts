@@ -1,5 +1,5 @@
 import { BLOCK_TRANSACTIONS_MAX, type InboxSegment, INBOX_SEGMENTS_MAX, type PairTable, type ShardHeader, type ShardId } from '@shardlab/crosslink';
-import { checkStatic } from '../mempool/admission.ts';
+import { type ChainRules, checkStatic } from '../mempool/admission.ts';
 import type { BlockProposal } from './types.ts';
 
 /**
@@ -7,7 +7,7 @@ import type { BlockProposal } from './types.ts';
  * wrong. Whether each transaction fits the state is found out by executing it.
  */
 export function checkProposal(
-  options: { readonly chainId: number; readonly gasLimit: number },
+  options: ChainRules,
   parent: { readonly header: ShardHeader; readonly pairs: PairTable },
   proposal: BlockProposal,
 ): string | undefined {
@@ -18,7 +18,7 @@ export function checkProposal(
   if (epoch < header.epoch) return `epoch ${epoch} is before the parent's`;
   if (transactions.length > BLOCK_TRANSACTIONS_MAX) return `${transactions.length} transactions, at most ${BLOCK_TRANSACTIONS_MAX} allowed`;
   for (const tx of transactions) {
-    const refused = checkStatic(tx, options.chainId, options.gasLimit);
+    const refused = checkStatic(tx, options);
     if (refused !== undefined) return refused.message;
   }
   return checkInbox(parent.pairs, proposal.inbox);

@@ -30,9 +30,9 @@ export interface BlockProposal {
 
 /**
  * Why a candidate is not in the block. `later`: its nonce, the base fee or the block's gas did not allow it; `blocked`: a lock, or the budget of its pair of
- * shards (R17, R19), did not; in both cases it stays in the pool. Otherwise it never fits and goes.
+ * shards (R17, R19), did not; in both cases it stays in the pool. Otherwise it never fits and goes; `refused`: by the EVM's rules (a sender with code).
  */
-export type Leftover = 'later' | 'blocked' | 'nonce-too-low' | 'insufficient-funds';
+export type Leftover = 'later' | 'blocked' | 'nonce-too-low' | 'insufficient-funds' | 'refused';
 
 /** A block that has been executed, and all that belongs to it. */
 export interface ExecutedBlock {

@@ -1,3 +1,5 @@
+import { FORK_RULES } from '../execution/evm/fork-rules.ts';
+import type { EvmFork } from '../execution/evm/types.ts';
 import type { PoolTransaction } from '../transaction/types.ts';
 import type { TransactionErrorCode } from '../transaction/errors.ts';
 
@@ -7,7 +9,6 @@ export type RejectionCode =
   | 'oversized'
   | 'type-3-unsupported'
   | 'type-unsupported'
-  | 'creation-unsupported'
   | 'wrong-chain-id'
   | 'bad-signature'
   | 'malleable-signature'
@@ -69,19 +70,35 @@ export function rejectionOf(error: TransactionErrorCode): Rejection {
     case 'tx/y-parity':
     case 'tx/unrecoverable':
       return rejection('bad-signature', 'invalid sender: invalid transaction v, r, s values');
+    case 'tx/batch-gas':
+      return rejection('intrinsic-gas', "intrinsic gas too low: the calls' gas limits do not fit into the batch's");
+    case 'tx/no-recipient':
+      return rejection('malformed', 'EIP-7702 transaction cannot be used to create contract');
+    case 'tx/authorizations-empty':
+      return rejection('malformed', 'EIP-7702 transaction with empty auth list');
+    case 'tx/batch-calls':
+      return rejection('malformed', 'a batch has 1 to 16 calls');
     case 'tx/rlp':
     case 'tx/field':
       return rejection('malformed', `malformed transaction: not canonical RLP of a known type (${error})`);
   }
 }
 
+/** What all transactions of a chain are measured by, from its first block on. */
+export interface ChainRules {
+  readonly chainId: number;
+  /** Of a block. */
+  readonly gasLimit: number;
+  readonly fork: EvmFork;
+}
+
 /** Checks that need nothing but the transaction and the chain's constants. */
-export function checkStatic(tx: PoolTransaction, chainId: number, blockGasLimit: number): Rejection | undefined {
-  if (tx.chainId !== chainId) return rejection('wrong-chain-id', 'invalid sender: invalid chain id for signer');
-  if (tx.to === undefined) return rejection('creation-unsupported', 'contract creation is not supported by this executor');
+export function checkStatic(tx: PoolTransaction, rules: ChainRules): Rejection | undefined {
+  if (tx.type === 4 && !FORK_RULES[rules.fork].delegations) return rejectionOf('tx/type4-unsupported');
+  if (tx.chainId !== rules.chainId) return rejection('wrong-chain-id', 'invalid sender: invalid chain id for signer');
   if (tx.gasLimit < tx.intrinsicGas) {
     return rejection('intrinsic-gas', `intrinsic gas too low: gas ${tx.gasLimit}, minimum needed ${tx.intrinsicGas}`);
   }
-  if (tx.gasLimit > blockGasLimit) return rejection('gas-limit', 'exceeds block gas limit');
+  if (tx.gasLimit > rules.gasLimit) return rejection('gas-limit', 'exceeds block gas limit');
   return undefined;
 }

@@ -135,7 +135,7 @@ export class Admission {
   private refusal(tx: PoolTransaction): Rejection | undefined {
     const { genesis, shard } = this;
     const { epochs, accounts, mempool } = this.modules;
-    const wrong = checkStatic(tx, genesis.chainId, genesis.parameters.blockGasLimit);
+    const wrong = checkStatic(tx, { chainId: genesis.chainId, gasLimit: genesis.parameters.blockGasLimit, fork: genesis.forks });
     if (wrong !== undefined) return wrong;
     const epoch = epochs.latest;
     if (epoch === undefined) return rejection('busy', 'this node has no assignment certificate from the beacon yet');

@@ -354,7 +354,7 @@ export class Production {
     const of = (...reasons: readonly Leftover[]): PoolTransaction[] =>
       block.leftovers.filter(({ why }) => reasons.includes(why)).map(({ transaction }) => transaction);
     for (const { why } of block.leftovers) if (why !== 'later' && why !== 'blocked') increment(counters.rejected, why);
-    mempool.settle(block.transactions, of('nonce-too-low', 'insufficient-funds'), of('later'), of('blocked'));
+    mempool.settle(block.transactions, of('nonce-too-low', 'insufficient-funds', 'refused'), of('later'), of('blocked'));
     // What blocks a transaction, a full budget or a lock, ends with some message of another shard.
     if (block.body.inbox.length > 0) mempool.retryBlocked();
   }

@@ -19,19 +19,27 @@ import {
   type RecordNamespace,
 } from '@shardlab/crosslink';
 import type { FlatChange, FlatEntry } from './flat-account.ts';
-import { namespaceOf, recordNamespaceOf } from './namespaces.ts';
+import { namespaceOf, recordNamespaceOf, type StateNamespace } from './namespaces.ts';
 import type { Trie } from './trie/trie.ts';
 
-/** One record of the reserved key space; `value` undefined = absent. */
-export interface StateRecord {
+/** One record of the cross-shard protocol; `value` undefined = absent. */
+export interface ProtocolRecord {
   readonly namespace: RecordNamespace;
   /** 20 bytes. */
   readonly id: Uint8Array;
   readonly value: Uint8Array | undefined;
 }
 
+/** One record of the reserved key space; `value` undefined = absent. */
+export interface StateRecord {
+  readonly namespace: StateNamespace;
+  /** 20 bytes. */
+  readonly id: Uint8Array;
+  readonly value: Uint8Array | undefined;
+}
+
 interface Entry {
-  readonly namespace: RecordNamespace;
+  readonly namespace: StateNamespace;
   readonly id: Uint8Array;
   value: Uint8Array | undefined;
   old: Uint8Array | undefined;
@@ -63,8 +71,13 @@ export class RecordStore {
     for (const { namespace, id, value } of this.entries.values()) if (value !== undefined) yield { namespace, id, value };
   }
 
+  /** The record's bytes, shared; undefined if it is absent. */
+  get(namespace: StateNamespace, id: Uint8Array): Uint8Array | undefined {
+    return this.entries.get(namespace + bytesKey(id))?.value;
+  }
+
   /** See `ShardState.putRecord`. */
-  put(namespace: RecordNamespace, id: Uint8Array, value: Uint8Array | undefined): void {
+  put(namespace: StateNamespace, id: Uint8Array, value: Uint8Array | undefined): void {
     const key = namespace + bytesKey(id);
     let entry = this.entries.get(key);
     if (entry === undefined) {

@@ -8,7 +8,6 @@ import {
   type Hash32,
   type Hasher,
   invariant,
-  type RecordNamespace,
   stateKey,
   storagePosition,
 } from '@shardlab/crosslink';
@@ -18,7 +17,8 @@ import { Accounts } from './accounts.ts';
 import { CodeStore } from './code-store.ts';
 import { ContractCode } from './contract-code.ts';
 import { type FlatChange, type FlatEntry, isOfAccounts } from './flat-account.ts';
-import { RecordStore, type StateRecord } from './record-store.ts';
+import { isOfProtocol, type StateNamespace } from './namespaces.ts';
+import { type ProtocolRecord, RecordStore } from './record-store.ts';
 import type { StateParts } from './parts.ts';
 import { StateLoader } from './state-loader.ts';
 import { StateUndo } from './state-undo.ts';
@@ -55,6 +55,8 @@ const { suffix: BASIC_DATA } = BASIC_DATA_POSITION;
  */
 export class ShardState implements AccountReader {
   readonly trie: Trie;
+  /** Grows with each commit and revert, after which objects of accounts that were at hand may no longer be the state's. */
+  version = 0;
   private readonly hasher: Hasher;
   private readonly codes: CodeStore;
   private readonly accounts: Accounts;
@@ -118,6 +120,16 @@ export class ShardState implements AccountReader {
     return (this.accounts.get(key)?.contract?.code ?? this.codes.none).hash;
   }
 
+  /** The same of an account that is at hand. */
+  codeHashOf(account: Account): Hash32 {
+    return (account.contract?.code ?? this.codes.none).hash;
+  }
+
+  /** As {@link storage}, of an account that is at hand. */
+  storageOf(account: Account, slot: Uint8Array, out: Uint8Array): void {
+    this.slots.read(account.contract, slot, out);
+  }
+
   /** The code under its keccak-256, shared, never written to; undefined if no account has it. */
   codeByHash(hash: Uint8Array): Uint8Array | undefined {
     return this.codes.find(hash)?.bytes;
@@ -157,13 +169,18 @@ export class ShardState implements AccountReader {
   }
 
   /** Stores (undefined: removes) a record of at most 8 KiB under the state root; `id` has 20 bytes. */
-  putRecord(namespace: RecordNamespace, id: Uint8Array, value: Uint8Array | undefined): void {
+  putRecord(namespace: StateNamespace, id: Uint8Array, value: Uint8Array | undefined): void {
     this.records.put(namespace, id, value);
   }
 
-  /** All records, for the protocol to adopt at start. */
-  allRecords(): Iterable<StateRecord & { readonly value: Uint8Array }> {
-    return this.records.all();
+  /** A record's bytes, shared, never written to; undefined if it is absent. */
+  record(namespace: StateNamespace, id: Uint8Array): Uint8Array | undefined {
+    return this.records.get(namespace, id);
+  }
+
+  /** The records of the cross-shard protocol, for it to adopt at start. */
+  *protocolRecords(): Iterable<ProtocolRecord & { readonly value: Uint8Array }> {
+    for (const { namespace, id, value } of this.records.all()) if (isOfProtocol(namespace)) yield { namespace, id, value };
   }
 
   /** Fills an empty state from flat entries (from the database or a genesis), all at once. Throws `DecodeError` on damage. */
@@ -175,6 +192,7 @@ export class ShardState implements AccountReader {
 
   /** Commits all changes to the trie and hands over what to store. */
   commit(): StateDelta {
+    this.version++;
     const changes: FlatChange[] = [];
     const undo: FlatChange[] = [];
     const touched = this.accounts.takeTouched();
@@ -230,10 +248,11 @@ export class ShardState implements AccountReader {
   }
 
   /**
-   * Sets everything back to what `delta.undo` says; the block must be the last one, and nothing be changed since. Returns the records that changed, for the protocol
-   * to follow.
+   * Sets everything back to what `delta.undo` says; the block must be the last one, and nothing be changed since. Returns the records of the protocol that changed,
+   * for it to follow.
    */
-  revert(delta: StateDelta): StateRecord[] {
+  revert(delta: StateDelta): ProtocolRecord[] {
+    this.version++;
     invariant(this.accounts.touchedCount === 0, 'a state with changes under way is not set back');
     const others: FlatChange[] = [];
     const stems = new StateUndo(this.parts());
@@ -244,7 +263,7 @@ export class ShardState implements AccountReader {
     stems.finish();
     const restored = this.records.revert(others);
     this.trie.commit();
-    return restored;
+    return restored.flatMap(({ namespace, id, value }) => (isOfProtocol(namespace) ? [{ namespace, id, value }] : []));
   }
 
   /** Key and proof of an account's basic data in the committed state. */

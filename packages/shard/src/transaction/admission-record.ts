@@ -6,27 +6,30 @@
  * |---|---|---|
  * | 0 | 1 | version, 1 |
  * | 1 | 1 | status: 0, or an index into `TRANSACTION_ERRORS`; then all other fields are zero |
- * | 2 | 1 | transaction type, 0 to 2 |
- * | 3 | 1 | flags: 1 = creation, 2 = has a chain id |
- * | 4 | 4 | bytes of call data or initcode |
+ * | 2 | 1 | transaction type |
+ * | 3 | 1 | flags: 1 = no recipient (a creation, a batch), 2 = has a chain id |
+ * | 4 | 4 | bytes of call data or initcode; of a batch in all calls |
  * | 8 | 8 | nonce |
  * | 16 | 8 | gas limit |
  * | 24 | 8 | intrinsic gas |
  * | 32 | 8 | chain id, 0 without one |
  * | 40 | 32 | transaction hash |
  * | 72 | 20 | sender |
- * | 92 | 20 | recipient, zero for a creation |
+ * | 92 | 20 | recipient, zero without one |
  * | 112 | 16 | fee cap, wei per gas |
  * | 128 | 16 | tip, wei per gas |
- * | 144 | 16 | value, wei |
+ * | 144 | 16 | value, wei; of a batch in all calls |
  * | 160 | 8 | zero |
+ *
+ * The calls of a batch are not in it: whoever needs them reads them from the encoding, which is rare and cheap beside recovery.
  *
  * Values and fees of 2^128 and more have their own status (they can never be paid, R9), so 16 bytes hold every good one.
  */
 import { type Address, bytesKey, DecodeError, invariant, type TxHash } from '@shardlab/crosslink';
 
+import { decodeCalls } from './decode.ts';
 import { TRANSACTION_ERRORS, type TransactionErrorCode } from './errors.ts';
-import type { PoolTransaction, TransactionType } from './types.ts';
+import { BATCH_TYPE, type PoolTransaction, type TransactionType } from './types.ts';
 
 /** Bytes of one admission record. */
 export const RECORD_BYTES = 168;
@@ -52,8 +55,8 @@ export const RECORD = {
   value: 144,
 } as const;
 
-/** Flag of a contract creation. */
-export const FLAG_CREATION = 1;
+/** Flag of a transaction that names no recipient: a creation, or an atomic batch. */
+export const FLAG_NO_RECIPIENT = 1;
 /** Flag of a transaction that is bound to a chain id. */
 export const FLAG_CHAIN_ID = 2;
 
@@ -101,10 +104,12 @@ export class AdmissionBatch {
     const flags = records[at + RECORD.flags]!;
     const hash = records.slice(at + RECORD.hash, at + RECORD.hash + 32) as TxHash;
     const sender = records.slice(at + RECORD.sender, at + RECORD.sender + 20) as Address;
-    const to = (flags & FLAG_CREATION) !== 0 ? undefined : (records.slice(at + RECORD.to, at + RECORD.to + 20) as Address);
+    const to = (flags & FLAG_NO_RECIPIENT) !== 0 ? undefined : (records.slice(at + RECORD.to, at + RECORD.to + 20) as Address);
+    const type = records[at + RECORD.type] as TransactionType;
+    const raw = this.raws[index]!.slice();
     return {
-      type: records[at + RECORD.type] as TransactionType,
-      raw: this.raws[index]!.slice(),
+      type,
+      raw,
       hash,
       hashKey: bytesKey(hash),
       sender,
@@ -118,6 +123,7 @@ export class AdmissionBatch {
       value: readU128(view, at + RECORD.value),
       intrinsicGas: readSafe(view, at + RECORD.intrinsicGas),
       dataLength: view.getUint32(at + RECORD.dataLength),
+      calls: type === BATCH_TYPE ? decodeCalls(raw) : undefined,
       chainId: (flags & FLAG_CHAIN_ID) === 0 ? undefined : readSafe(view, at + RECORD.chainId),
     };
   }

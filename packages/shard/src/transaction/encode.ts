@@ -2,7 +2,16 @@ import { type Address, concatBytes, invariant, type TxHash } from '@shardlab/cro
 
 import { addressOfPublicKey } from './decode.ts';
 import { minimalBytes, rlpBytes, rlpList, rlpUint } from './rlp.ts';
-import type { AccessListEntry, TransactionFields, TransactionSignature, TransactionSigner } from './types.ts';
+import {
+  type AccessListEntry,
+  BATCH_CALLS_MAX,
+  BATCH_TYPE,
+  type BatchCall,
+  type SignedAuthorization,
+  type TransactionFields,
+  type TransactionSignature,
+  type TransactionSigner,
+} from './types.ts';
 
 const NONE = new Uint8Array(0);
 
@@ -10,29 +19,71 @@ function accessListItem(accessList: readonly AccessListEntry[]): Uint8Array {
   return rlpList(accessList.map((entry) => rlpList([rlpBytes(entry.address), rlpList(entry.storageKeys.map((key) => rlpBytes(key)))])));
 }
 
+function authorizationItem(authorizations: readonly SignedAuthorization[]): Uint8Array {
+  invariant(authorizations.length > 0, 'a set-code transaction has an authorization');
+  return rlpList(
+    authorizations.map(({ chainId, address, nonce, yParity, r, s }) => {
+      for (const big of [chainId, r, s]) checkWord(big);
+      invariant(nonce >= 0n && nonce >> 64n === 0n, 'a nonce of an authorization has 64 bits');
+      invariant(Number.isInteger(yParity) && yParity >= 0 && yParity <= 255, 'a y parity of an authorization has 8 bits');
+      invariant(address.length === 20, 'an address has 20 bytes');
+      return rlpList([rlpUint(chainId), rlpBytes(address), rlpUint(nonce), rlpUint(yParity), rlpUint(r), rlpUint(s)]);
+    }),
+  );
+}
+
+function callsItem(calls: readonly BatchCall[]): Uint8Array {
+  invariant(calls.length >= 1 && calls.length <= BATCH_CALLS_MAX, `a batch has 1 to ${BATCH_CALLS_MAX} calls`);
+  return rlpList(
+    calls.map(({ to, value, gasLimit, data }) => {
+      checkWord(value);
+      checkSafe(gasLimit);
+      invariant(to.length === 20, 'a recipient has 20 bytes');
+      return rlpList([rlpBytes(to), rlpUint(value), rlpUint(gasLimit), rlpBytes(data)]);
+    }),
+  );
+}
+
+function checkWord(big: bigint): void {
+  invariant(big >= 0n && big >> 256n === 0n, 'a transaction field has 256 bits');
+}
+
+function checkSafe(number: number): void {
+  invariant(Number.isSafeInteger(number) && number >= 0, 'not a nonce or gas limit');
+}
+
 function checkFields(fields: TransactionFields): void {
-  const bigs = fields.type === 2 ? [fields.value, fields.maxFeePerGas, fields.maxPriorityFeePerGas] : [fields.value, fields.gasPrice];
-  for (const big of bigs) invariant(big >= 0n && big >> 256n === 0n, 'a transaction field has 256 bits');
-  for (const number of [fields.nonce, fields.gasLimit]) invariant(Number.isSafeInteger(number) && number >= 0, 'not a nonce or gas limit');
   const { chainId } = fields;
+  checkSafe(fields.nonce);
+  checkSafe(fields.gasLimit);
   // 2 x chainId + 36 must be exact in a legacy v.
   const chainIdMax = fields.type === 0 ? 2 ** 52 - 19 : Number.MAX_SAFE_INTEGER;
   if (chainId !== undefined) invariant(Number.isSafeInteger(chainId) && chainId >= 1 && chainId <= chainIdMax, 'not a chain id', { chainId });
+  for (const big of 'gasPrice' in fields ? [fields.gasPrice] : [fields.maxFeePerGas, fields.maxPriorityFeePerGas]) checkWord(big);
+  if (fields.type === BATCH_TYPE) return;
+  checkWord(fields.value);
   invariant(fields.to === undefined || fields.to.length === 20, 'a recipient has 20 bytes');
 }
 
 /** The items that are signed, in order, without EIP-155's tail. */
 function items(fields: TransactionFields): Uint8Array[] {
   checkFields(fields);
-  const rest = [rlpUint(fields.gasLimit), rlpBytes(fields.to ?? NONE), rlpUint(fields.value), rlpBytes(fields.data)];
+  const nonce = rlpUint(fields.nonce);
+  const gasLimit = rlpUint(fields.gasLimit);
+  if (fields.type === BATCH_TYPE) {
+    return [rlpUint(fields.chainId), nonce, rlpUint(fields.maxPriorityFeePerGas), rlpUint(fields.maxFeePerGas), gasLimit, callsItem(fields.calls)];
+  }
+  const rest = [gasLimit, rlpBytes(fields.to ?? NONE), rlpUint(fields.value), rlpBytes(fields.data)];
   switch (fields.type) {
     case 0:
-      return [rlpUint(fields.nonce), rlpUint(fields.gasPrice), ...rest];
+      return [nonce, rlpUint(fields.gasPrice), ...rest];
     case 1:
-      return [rlpUint(fields.chainId), rlpUint(fields.nonce), rlpUint(fields.gasPrice), ...rest, accessListItem(fields.accessList)];
-    case 2: {
+      return [rlpUint(fields.chainId), nonce, rlpUint(fields.gasPrice), ...rest, accessListItem(fields.accessList)];
+    case 2:
+    case 4: {
       const fees = [rlpUint(fields.maxPriorityFeePerGas), rlpUint(fields.maxFeePerGas)];
-      return [rlpUint(fields.chainId), rlpUint(fields.nonce), ...fees, ...rest, accessListItem(fields.accessList)];
+      const list = [rlpUint(fields.chainId), nonce, ...fees, ...rest, accessListItem(fields.accessList)];
+      return fields.type === 2 ? list : [...list, authorizationItem(fields.authorizations)];
     }
   }
 }
@@ -42,7 +93,7 @@ function envelope(fields: TransactionFields, list: readonly Uint8Array[]): Uint8
   return fields.type === 0 ? body : concatBytes(Uint8Array.of(fields.type), body);
 }
 
-/** What the sender signs the keccak-256 of (EIP-155, EIP-2930, EIP-1559). */
+/** What the sender signs the keccak-256 of (EIP-155, EIP-2930, EIP-1559, EIP-7702; see `BatchFields`). */
 export function signingPayload(fields: TransactionFields): Uint8Array {
   const list = items(fields);
   if (fields.type === 0 && fields.chainId !== undefined) list.push(rlpUint(fields.chainId), rlpUint(0), rlpUint(0));

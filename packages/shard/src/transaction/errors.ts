@@ -13,7 +13,7 @@ export const TRANSACTION_ERRORS = [
   'tx/oversized',
   /** EIP-4844: Shardlab has no blobs. */
   'tx/type3-unsupported',
-  /** EIP-7702: Shardlab has no set-code transactions. */
+  /** EIP-7702: this network's fork has no set-code transactions. */
   'tx/type4-unsupported',
   /** Any other EIP-2718 type. */
   'tx/type-unknown',
@@ -45,6 +45,14 @@ export const TRANSACTION_ERRORS = [
   'tx/initcode-size',
   /** Signed without a chain id, where the policy wants one (EIP-155). */
   'tx/unprotected',
+  /** A set-code transaction that names no recipient (EIP-7702). */
+  'tx/no-recipient',
+  /** A set-code transaction without an authorization (EIP-7702). */
+  'tx/authorizations-empty',
+  /** An atomic batch of no calls, or of more than 16. */
+  'tx/batch-calls',
+  /** An atomic batch whose gas limit is below its calls' gas limits and its intrinsic gas together. */
+  'tx/batch-gas',
 ] as const;
 
 /** Why a transaction was refused; stable, for RPC answers, metrics and the loader's ledger. */

@@ -1,6 +1,8 @@
 import { TransactionError } from './errors.ts';
+import { nextInteger, nextItem, nextNumber } from './field-readers.ts';
 import { RlpCursor, writePrefix } from './rlp.ts';
-import type { TransactionType } from './types.ts';
+import { BatchCallSpans, scanAuthorizations } from './scan-lists.ts';
+import { BATCH_TYPE, type TransactionType } from './types.ts';
 
 /** Most bytes of one transaction: geth's `txMaxSize`, four slots of 32 KiB. */
 export const TRANSACTION_BYTES_MAX = 131_072;
@@ -32,7 +34,7 @@ export class TransactionScanner {
   chainId = -1;
   nonce = 0;
   gasLimit = 0;
-  /** Offset of the 20 bytes of the recipient, or -1: a creation. */
+  /** Offset of the 20 bytes of the recipient, or -1: a creation or a batch. */
   toStart = -1;
   valueStart = 0;
   valueLength = 0;
@@ -49,6 +51,10 @@ export class TransactionScanner {
   accessLength = 0;
   accessAddresses = 0;
   accessKeys = 0;
+  /** Payload of the authorizations of type 4, without its prefix. */
+  authorizationsStart = 0;
+  authorizationsLength = 0;
+  authorizations = 0;
   yParity: 0 | 1 = 0;
   /** r and s, 32 bytes each. */
   readonly signature = new Uint8Array(64);
@@ -57,12 +63,19 @@ export class TransactionScanner {
   private readonly entries = new RlpCursor();
   private readonly entry = new RlpCursor();
   private readonly keys = new RlpCursor();
+  /** Made for the first batch. */
+  private spans: BatchCallSpans | undefined;
   private raw: Uint8Array = new Uint8Array(0);
   private contentStart = 0;
   private signatureStart = 0;
   private payload = new Uint8Array(512);
   private tailChainId = -1;
   private tail = new Uint8Array(0);
+
+  /** Of type 0x70, which has no recipient, value and data besides; means nothing for other types. */
+  get calls(): BatchCallSpans {
+    return (this.spans ??= new BatchCallSpans());
+  }
 
   /** Reads `raw`, an EIP-2718 encoding. Throws a {@link TransactionError}; then the fields mean nothing. */
   scan(raw: Uint8Array): void {
@@ -80,8 +93,14 @@ export class TransactionScanner {
       this.chainId = this.number('tx/chain-id', 'chain id');
       if (this.chainId === 0) throw new TransactionError('tx/chain-id', 'a chain id is at least 1');
     }
-    this.readCommon();
-    if (this.type !== 0) this.readAccessList();
+    this.readFees();
+    if (this.type === BATCH_TYPE) {
+      this.readCalls();
+    } else {
+      this.readTarget();
+      if (this.type !== 0) this.readAccessList();
+      if (this.type === 4) this.readAuthorizations();
+    }
     this.signatureStart = fields.at;
     this.readParity();
     this.readScalar(0);
@@ -133,28 +152,38 @@ export class TransactionScanner {
       this.type = 0;
       return 0;
     }
-    if (first === 1 || first === 2) {
+    if (first === 1 || first === 2 || first === 4 || first === BATCH_TYPE) {
       this.type = first;
       return 1;
     }
     if (first === 3) throw new TransactionError('tx/type3-unsupported', 'blob transactions (type 3, EIP-4844) are not supported');
-    if (first === 4) throw new TransactionError('tx/type4-unsupported', 'set-code transactions (type 4, EIP-7702) are not supported');
     if (first < 0x80) throw new TransactionError('tx/type-unknown', `transaction type ${first} is not known`, { type: first });
     throw new TransactionError('tx/rlp', 'neither a typed transaction nor an RLP list');
   }
 
-  private readCommon(): void {
+  /** Nonce, fees, gas limit; and forgets what the last transaction had of the lists that not every type has. */
+  private readFees(): void {
     const { fields } = this;
     this.nonce = this.number('tx/nonce-range', 'nonce');
     this.integer('gas price');
     this.tipStart = fields.start;
     this.tipLength = fields.length;
-    if (this.type === 2) this.integer('fee cap');
+    if (this.type >= 2) this.integer('fee cap');
     this.feeStart = fields.start;
     this.feeLength = fields.length;
     this.gasLimit = this.number('tx/gas-range', 'gas limit');
+    this.accessStart = 0;
+    this.accessLength = 0;
+    this.accessAddresses = 0;
+    this.accessKeys = 0;
+    this.authorizations = 0;
+  }
+
+  private readTarget(): void {
+    const { fields } = this;
     this.item(false, 'recipient');
     if (fields.length !== 20 && fields.length !== 0) throw new TransactionError('tx/field', `a recipient has 20 bytes or none, not ${fields.length}`);
+    if (fields.length === 0 && this.type === 4) throw new TransactionError('tx/no-recipient', 'a set-code transaction has a recipient (EIP-7702)');
     this.toStart = fields.length === 0 ? -1 : fields.start;
     this.integer('value');
     this.valueStart = fields.start;
@@ -162,10 +191,23 @@ export class TransactionScanner {
     this.item(false, 'data');
     this.dataStart = fields.start;
     this.dataLength = fields.length;
-    this.accessStart = 0;
-    this.accessLength = 0;
-    this.accessAddresses = 0;
-    this.accessKeys = 0;
+  }
+
+  private readCalls(): void {
+    const { calls } = this;
+    this.item(true, 'list of calls');
+    calls.scan(this.raw, this.fields);
+    this.toStart = -1;
+    this.valueLength = 0;
+    this.dataLength = 0;
+    for (let i = 0; i < calls.count; i++) this.dataLength += calls.dataLength[i]!;
+  }
+
+  private readAuthorizations(): void {
+    this.item(true, 'list of authorizations');
+    this.authorizationsStart = this.fields.start;
+    this.authorizationsLength = this.fields.length;
+    this.authorizations = scanAuthorizations(this.raw, this.fields);
   }
 
   private readAccessList(): void {
@@ -223,25 +265,14 @@ export class TransactionScanner {
   }
 
   private item(list: boolean, name: string): void {
-    if (this.fields.done) throw new TransactionError('tx/field', `${name} is missing`);
-    this.fields.next();
-    if (this.fields.list !== list) throw new TransactionError('tx/field', `${name} is ${list ? 'not ' : ''}a list`);
+    nextItem(this.fields, list, name);
   }
 
-  /** An integer of at most 32 bytes, left in place. */
   private integer(name: string): void {
-    this.item(false, name);
-    if (this.fields.length > 32) throw new TransactionError('tx/field', `${name} has more than 256 bits`);
-    if (this.fields.length > 0 && this.raw[this.fields.start] === 0) throw new TransactionError('tx/rlp', `${name} has leading zeros`);
+    nextInteger(this.raw, this.fields, name);
   }
 
-  /** An integer of at most 2^53 - 1; throws `code` above. */
   private number(code: 'tx/nonce-range' | 'tx/gas-range' | 'tx/chain-id' | 'tx/y-parity', name: string): number {
-    this.integer(name);
-    let value = 0;
-    // At most 2^53 before the last step that is still looked at, so nothing is rounded unnoticed.
-    for (let i = 0; i < this.fields.length && value <= Number.MAX_SAFE_INTEGER; i++) value = value * 256 + this.raw[this.fields.start + i]!;
-    if (value > Number.MAX_SAFE_INTEGER) throw new TransactionError(code, `${name} is above 2^53 - 1`);
-    return value;
+    return nextNumber(this.raw, this.fields, code, name);
   }
 }

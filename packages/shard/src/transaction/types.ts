@@ -1,7 +1,15 @@
 import type { Address, Hash32, Hasher, TxHash, Wei } from '@shardlab/crosslink';
 
-/** EIP-2718 transaction types that a network accepts: 0 legacy (EIP-155 or before it), 1 access list (EIP-2930), 2 dynamic fee (EIP-1559). */
-export type TransactionType = 0 | 1 | 2;
+/** EIP-2718 type of Shardlab's own transaction, the atomic batch: several calls, on any shards, of which all happen or none. */
+export const BATCH_TYPE = 0x70;
+/** Most calls of one atomic batch. */
+export const BATCH_CALLS_MAX = 16;
+
+/**
+ * EIP-2718 transaction types that a network can accept: 0 legacy (EIP-155 or before it), 1 access list (EIP-2930), 2 dynamic fee (EIP-1559), 4 set code (EIP-7702; from
+ * Prague on), 0x70 atomic batch.
+ */
+export type TransactionType = 0 | 1 | 2 | 4 | typeof BATCH_TYPE;
 
 /** One entry of an EIP-2930 access list. */
 export interface AccessListEntry {
@@ -46,8 +54,64 @@ export interface DynamicFeeFields extends CommonFields {
   readonly accessList: readonly AccessListEntry[];
 }
 
+/** What an account has signed to let its code be that of another one (EIP-7702). Whether it counts, and who signed, is found out when it is applied. */
+export interface SignedAuthorization {
+  /** 0: any chain. Below 2^256. */
+  readonly chainId: bigint;
+  /** Whose code it takes; zeros: none any more. */
+  readonly address: Address;
+  /** Below 2^64. */
+  readonly nonce: bigint;
+  /** 0 to 255; good ones have 0 or 1. */
+  readonly yParity: number;
+  /** Below 2^256. */
+  readonly r: bigint;
+  /** Below 2^256. */
+  readonly s: bigint;
+}
+
+/** Type 4, EIP-7702: never a creation. */
+export interface SetCodeFields extends CommonFields {
+  readonly type: 4;
+  readonly chainId: number;
+  readonly maxPriorityFeePerGas: Wei;
+  readonly maxFeePerGas: Wei;
+  readonly to: Address;
+  readonly accessList: readonly AccessListEntry[];
+  /** At least one. */
+  readonly authorizations: readonly SignedAuthorization[];
+}
+
+/** One call of an atomic batch. */
+export interface BatchCall {
+  /** 20 bytes. */
+  readonly to: Address;
+  /** Below 2^256 when decoded, the sum of a batch below 2^128 when admitted. */
+  readonly value: Wei;
+  /** Units of gas that this call may use, 0 to 2^53 - 1. */
+  readonly gasLimit: number;
+  readonly data: Uint8Array;
+}
+
+/**
+ * Type 0x70, the atomic batch: 0x70 || rlp([chainId, nonce, maxPriorityFeePerGas, maxFeePerGas, gasLimit, [[to, value, gasLimit, data], ...], yParity, r, s]); signed is
+ * the keccak-256 of the same without the last three.
+ */
+export interface BatchFields {
+  readonly type: typeof BATCH_TYPE;
+  readonly chainId: number;
+  /** 0 to 2^53 - 1. */
+  readonly nonce: number;
+  readonly maxPriorityFeePerGas: Wei;
+  readonly maxFeePerGas: Wei;
+  /** Units of gas for all, 0 to 2^53 - 1: the calls' gas limits and the intrinsic gas fit in. */
+  readonly gasLimit: number;
+  /** 1 to {@link BATCH_CALLS_MAX}, run in order. */
+  readonly calls: readonly BatchCall[];
+}
+
 /** What the sender of a transaction signs. */
-export type TransactionFields = LegacyFields | AccessListFields | DynamicFeeFields;
+export type TransactionFields = LegacyFields | AccessListFields | DynamicFeeFields | SetCodeFields | BatchFields;
 
 /** A secp256k1 signature with r and s in range and s in the lower half (EIP-2). */
 export interface TransactionSignature {
@@ -77,7 +141,7 @@ export interface PoolTransaction {
   readonly hashKey: string;
   readonly sender: Address;
   readonly senderKey: string;
-  /** `undefined` for a creation, and so is `toKey`. */
+  /** `undefined` for a creation and for an atomic batch, and so is `toKey`. */
   readonly to: Address | undefined;
   readonly toKey: string | undefined;
   /** 0 to 2^53 - 1. */
@@ -88,12 +152,14 @@ export interface PoolTransaction {
   readonly maxFeePerGas: Wei;
   /** Wei per gas, below 2^128; the gas price of types 0 and 1. Never above `maxFeePerGas`. */
   readonly maxPriorityFeePerGas: Wei;
-  /** Below 2^128. */
+  /** Below 2^128; of an atomic batch the sum of its calls. */
   readonly value: Wei;
-  /** Gas charged before any execution (Shanghai and Cancun). */
+  /** Gas charged before any execution; from Prague on at least what EIP-7623 asks for the data, so that this is what a transaction without execution pays. */
   readonly intrinsicGas: number;
-  /** Bytes of call data or initcode. */
+  /** Bytes of call data or initcode; of an atomic batch in all its calls. */
   readonly dataLength: number;
+  /** Of an atomic batch; `undefined` for all other types. */
+  readonly calls: readonly BatchCall[] | undefined;
   /** `undefined` before EIP-155. */
   readonly chainId: number | undefined;
 }

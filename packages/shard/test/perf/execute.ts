@@ -1,6 +1,8 @@
-import { type Address, AssignmentTable, type Hasher, type Height, type PairEntry, Prng, type ShardId, TwoPhaseCommit, ZERO_HASH } from '@shardlab/crosslink';
-import { BlockExecutor, genesisBlock } from '../../src/execution/block-executor.ts';
+import { type Address, AssignmentTable, BloomBuilder, type Height, type PairEntry, Prng, type ShardId, TwoPhaseCommit, ZERO_HASH } from '@shardlab/crosslink';
+import { blockEnvironment } from '../../src/execution/block-environment.ts';
+import { BlockExecutor, type ExecutionCrypto, genesisBlock } from '../../src/execution/block-executor.ts';
 import { BlockRun } from '../../src/execution/block-run.ts';
+import { ContractRunner } from '../../src/execution/contracts/runner.ts';
 import { nextBaseFee } from '../../src/execution/fees.ts';
 import { accountFlatKey, accountFlatValue } from '../../src/state/flat-account.ts';
 import { ShardState } from '../../src/state/shard-state.ts';
@@ -30,6 +32,7 @@ const WARM = 8;
 const ROUNDS = 24;
 const SEED = 42;
 const BALANCE = 10n ** 21n;
+const RULES = { fork: 'cancun', feePolicy: 'burn' } as const;
 const GAS_LIMIT = 2 * 21_000 * BLOCK;
 const SHARD = 0 as ShardId;
 const PROTOCOL = { openPreparesMax: 1_024, attemptsMax: 6, lockWaitersMax: 1_024, deadlineMs: 30_000 };
@@ -40,20 +43,20 @@ interface Measure {
 }
 
 /** A shard of its own, with `ACCOUNTS` funded accounts. */
-function setUp(hasher: Hasher): { state: ShardState; executor: BlockExecutor; protocol: TwoPhaseCommit; table: AssignmentTable; addresses: Address[] } {
-  const addresses = Array.from({ length: ACCOUNTS }, (_, index) => testAddress(hasher, index));
-  const state = new ShardState(hasher, ACCOUNTS);
+function setUp(crypto: ExecutionCrypto): { state: ShardState; executor: BlockExecutor; protocol: TwoPhaseCommit; table: AssignmentTable; addresses: Address[] } {
+  const addresses = Array.from({ length: ACCOUNTS }, (_, index) => testAddress(crypto, index));
+  const state = new ShardState(crypto, ACCOUNTS);
   const root = state.load(addresses.map((each) => ({ key: accountFlatKey(String.fromCharCode(...each)), value: accountFlatValue(BALANCE, 0) })));
   const options = { chainId: CHAIN_ID, shard: SHARD, gasLimit: GAS_LIMIT };
   const genesis = { ...options, shards: 1, timestampMs: 1_000, baseFeePerGas: 10n ** 9n };
-  const parent = genesisBlock(hasher, genesis, root, BALANCE * BigInt(ACCOUNTS));
+  const parent = genesisBlock(crypto, genesis, root, BALANCE * BigInt(ACCOUNTS));
   const protocol = new TwoPhaseCommit(PROTOCOL);
-  const executor = new BlockExecutor(options, { hasher, state, protocol }, parent);
-  return { state, executor, protocol, table: new AssignmentTable(hasher, { shards: 1, overrides: [] }), addresses };
+  const executor = new BlockExecutor({ ...options, ...RULES }, { crypto, state, protocol }, parent);
+  return { state, executor, protocol, table: new AssignmentTable(crypto, { shards: 1, overrides: [] }), addresses };
 }
 
 /** Makes the blocks' transactions beforehand: random pairs, nonces in order. */
-function blocksOf(hasher: Hasher, addresses: readonly Address[], count: number): PoolTransaction[][] {
+function blocksOf(crypto: ExecutionCrypto, addresses: readonly Address[], count: number): PoolTransaction[][] {
   const prng = new Prng(SEED);
   const nonces = new Map<number, number>();
   return Array.from({ length: count }, () =>
@@ -62,7 +65,7 @@ function blocksOf(hasher: Hasher, addresses: readonly Address[], count: number):
       const to = prng.below(ACCOUNTS);
       const nonce = nonces.get(from) ?? 0;
       nonces.set(from, nonce + 1);
-      return poolTransfer(hasher, { from: addresses[from]!, to: addresses[to]!, nonce, value: BigInt(1 + prng.below(1_000_000)) });
+      return poolTransfer(crypto, { from: addresses[from]!, to: addresses[to]!, nonce, value: BigInt(1 + prng.below(1_000_000)) });
     }),
   );
 }
@@ -86,26 +89,30 @@ function measure(blocks: readonly PoolTransaction[][], run: (block: readonly Poo
   return { perSecond: median(wall), perCpuSecond: median(cpu) };
 }
 
-function benchRuns(hasher: Hasher): Measure {
-  const { state, executor, protocol, table, addresses } = setUp(hasher);
+function benchRuns(crypto: ExecutionCrypto): Measure {
+  const { state, executor, protocol, table, addresses } = setUp(crypto);
   const { header } = executor.head;
   const totals = { ...header.totals };
+  const blooms = new BloomBuilder(crypto);
+  const contracts = new ContractRunner({ shard: SHARD, ...RULES }, { crypto, state });
   const execute = (block: readonly PoolTransaction[], index: number): number => {
     const now = { height: (index + 1) as Height, timestampMs: 2_000 + index };
     const pairs: PairEntry[] = [];
-    const context = { hasher, chainId: CHAIN_ID, shard: SHARD, state, protocol, assignment: table, gasLimit: GAS_LIMIT, baseFeePerGas: nextBaseFee(header), now, totals, pairs };
-    const run = new BlockRun(context);
+    const [gasLimit, baseFeePerGas] = [GAS_LIMIT, nextBaseFee(header)];
+    const environment = blockEnvironment({ chainId: CHAIN_ID, gasLimit, baseFeePerGas, prevRandao: ZERO_HASH, ...now }, state);
+    const ofBlock = { environment, parentHash: ZERO_HASH, gasLimit, baseFeePerGas, now, totals, pairs };
+    const run = new BlockRun({ hasher: crypto, chainId: CHAIN_ID, shard: SHARD, state, protocol, contracts, blooms, assignment: table, ...ofBlock });
     let done = 0;
     for (const tx of block) if (run.transaction(tx, done) === undefined) done++;
     run.finish();
     return done;
   };
-  return measure(blocksOf(hasher, addresses, WARM + ROUNDS), execute, () => void state.commit());
+  return measure(blocksOf(crypto, addresses, WARM + ROUNDS), execute, () => void state.commit());
 }
 
-function benchBlocks(hasher: Hasher): Measure {
-  const { executor, table, addresses } = setUp(hasher);
-  return measure(blocksOf(hasher, addresses, WARM + ROUNDS), (transactions, index) => {
+function benchBlocks(crypto: ExecutionCrypto): Measure {
+  const { executor, table, addresses } = setUp(crypto);
+  return measure(blocksOf(crypto, addresses, WARM + ROUNDS), (transactions, index) => {
     const proposal = {
       height: (index + 1) as Height,
       timestampMs: 2_000 + index,
@@ -121,9 +128,9 @@ function benchBlocks(hasher: Hasher): Measure {
 }
 
 /** Measures execution of plain transfers: 5,000 a block between random pairs of 100 k accounts. */
-export function benchExecute(hasher: Hasher): ExecuteBench {
-  const bare = benchRuns(hasher);
-  const whole = benchBlocks(hasher);
+export function benchExecute(crypto: ExecutionCrypto): ExecuteBench {
+  const bare = benchRuns(crypto);
+  const whole = benchBlocks(crypto);
   return {
     bench: 'execute',
     perSecond: Math.round(bare.perSecond),

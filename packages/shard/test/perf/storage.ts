@@ -48,7 +48,7 @@ export function benchStorage(hasher: Hasher): StorageBench {
   const state = new ShardState(hasher);
   state.load(entries);
   const loadSeconds = (cpuMs() - start) / 1000;
-  const source = new ShardSource({ shard: 0 as never }, { state, assignment: { shardOf: () => 0 as never } });
+  const source = new ShardSource({ shard: 0 as never }, { state, homes: { homeOf: () => 0 as never } });
   const out = new Uint8Array(32);
   const map = new Map(keys.map((key) => [bytesKey(address) + bytesKey(key), prng.bytes(32)]));
   const prefix = bytesKey(address);

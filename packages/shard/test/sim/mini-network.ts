@@ -20,6 +20,7 @@ import {
   TOPICS,
   ZERO_HASH,
 } from '@shardlab/crosslink';
+import type { ExecutionCrypto } from '../../src/execution/block-executor.ts';
 import type { Effect, SubmitResult } from '../../src/effects.ts';
 import { genesisEntries } from '../../src/state/genesis-state.ts';
 import { BALANCE, GENESIS_MS, testGenesis } from '../support/genesis.ts';
@@ -75,10 +76,10 @@ export class MiniNetwork {
   trace: Hash32 = ZERO_HASH;
   private readonly sent: Sent[] = [];
   private readonly options: MiniOptions;
-  private readonly crypto: Crypto;
+  private readonly crypto: Crypto & ExecutionCrypto;
   private readonly prng: Prng;
 
-  constructor(crypto: Crypto, options: MiniOptions) {
+  constructor(crypto: Crypto & ExecutionCrypto, options: MiniOptions) {
     this.crypto = crypto;
     this.options = options;
     this.prng = new Prng(options.seed);

@@ -1,4 +1,5 @@
 import { BEACON, beaconHash, type Crypto, decodeBeaconHeader, decodeEpochCertificate, decodeHeader, decodeRequest, type Genesis, type Hash32, type ShardId, toHex, TwoPhaseCommit, type Verdict, ZERO_HASH } from '@shardlab/crosslink';
+import type { ExecutionCrypto } from '../../src/execution/block-executor.ts';
 import { BeaconReplica } from '../../src/beacon/beacon.ts';
 import { EpochVotes } from '../../src/beacon/epoch-votes.ts';
 import { Pbft } from '../../src/consensus/pbft/pbft.ts';
@@ -40,7 +41,7 @@ export class MiniNode {
   private readonly chain: ShardId;
   private readonly disk: MiniDisk;
   private readonly ports: MiniPorts;
-  private readonly crypto: Crypto;
+  private readonly crypto: Crypto & ExecutionCrypto;
   private readonly executor: BlockExecutor | undefined;
   private readonly timers = new Map<TimerName, number>();
   private timerIds = 0;
@@ -50,7 +51,7 @@ export class MiniNode {
   /** Virtual time before which the disk confirms nothing: commits are in order. */
   private diskFreeMs = 0;
 
-  constructor(options: { chain: ShardId; genesis: Genesis; genesisHash: Hash32 }, disk: MiniDisk, crypto: Crypto, ports: MiniPorts) {
+  constructor(options: { chain: ShardId; genesis: Genesis; genesisHash: Hash32 }, disk: MiniDisk, crypto: Crypto & ExecutionCrypto, ports: MiniPorts) {
     const { chain, genesis, genesisHash } = options;
     this.chain = chain;
     this.disk = disk;
@@ -75,7 +76,7 @@ export class MiniNode {
     }
     const state = new ShardState(crypto);
     const root = state.load(disk.flat.values());
-    for (const { namespace, id, value } of state.allRecords()) this.protocol.restore(namespace, id, value);
+    for (const { namespace, id, value } of state.protocolRecords()) this.protocol.restore(namespace, id, value);
     const stored = disk.blocks.at(-1);
     const { chainId, shards, timestampMs, parameters } = genesis;
     const forShard = { chainId, shard: chain, gasLimit: parameters.blockGasLimit };
@@ -83,7 +84,7 @@ export class MiniNode {
     const first = genesisBlock(crypto, { ...forShard, shards, timestampMs, baseFeePerGas: parameters.baseFeePerGas }, genesisRoot, genesisBalance(crypto, genesis, chain));
     const head = stored === undefined ? first : { header: stored.block.header, hash: stored.block.hash, pairs: stored.block.body.pairs };
     if (toHex(root) !== toHex(head.header.stateRoot)) throw new Error('the disk has another root than its last block');
-    this.executor = new BlockExecutor(forShard, { hasher: crypto, state, protocol: this.protocol }, head);
+    this.executor = new BlockExecutor({ ...forShard, fork: genesis.forks, feePolicy: genesis.feePolicy }, { crypto, state, protocol: this.protocol }, head);
     const agreed = { epoch: head.header.epoch, height: head.header.height, hash: head.hash, certificate: stored?.certificate };
     const modules = { crypto, validators: (epoch: number) => epochs.validators(chain, epoch), readHeader: decodeHeader };
     const consensus = new Pbft({ ...alone, window: 2 }, modules, { ...votes, head: agreed });
@@ -177,6 +178,6 @@ export class MiniNode {
   }
 
   private recover(raws: readonly Uint8Array[]): AdmissionBatch {
-    return new AdmissionBatch(raws, recoverBatch(raws, keylessSigner(this.crypto), { chainId: CHAIN_ID, allowUnprotected: false }));
+    return new AdmissionBatch(raws, recoverBatch(raws, keylessSigner(this.crypto), { chainId: CHAIN_ID, allowUnprotected: false, fork: 'cancun' }));
   }
 }

@@ -1,6 +1,8 @@
 import { hash as digest } from 'node:crypto';
 import { keccak_256 } from '@noble/hashes/sha3.js';
 import { ascii, bytesKey, concatBytes, type Crypto, equalBytes, type Hash32 } from '@shardlab/crosslink';
+import type { EvmCrypto } from '../../src/execution/evm/types.ts';
+import type { RecoveryPrimitives } from '../../src/transaction/types.ts';
 
 const KECCAK_MEMO_MAX = 200_000;
 
@@ -15,11 +17,13 @@ function keyedHash(publicKey: Uint8Array, message: Uint8Array): Uint8Array {
 
 /**
  * A crypto port for tests of the core: OpenSSL's SHA-256, noble's keccak-256 with a memo, and "signatures" that are keyed hashes under the public key: anybody
- * can make them, which no test here relies on, but they bind key and message.
+ * can make them, which no test here relies on, but they bind key and message. There are no precompiled contracts, and nobody is recovered.
  */
-export function testCrypto(): Crypto {
+export function testCrypto(): Crypto & EvmCrypto & RecoveryPrimitives {
   const memo = new Map<string, Hash32>();
   return {
+    precompiles: () => new Map(),
+    recoverPublicKey: () => false,
     sha256,
     keccak256(data) {
       const key = bytesKey(data);

@@ -1,4 +1,5 @@
 import { type Address, AssignmentTable, bytesKey, computeStateRoot, type CoordinatorRecord, type Crypto, decodeCoordinatorRecord, decodeFlatKey, decodeFlatValue, decodeParkedCredit, deriveStem, type Genesis, type Hash32, type Height, type InboxSegment, type ShardId, type StateLeaf, TwoPhaseCommit, ZERO_HASH } from '@shardlab/crosslink';
+import type { ExecutionCrypto } from '../../src/execution/block-executor.ts';
 import { BlockExecutor, genesisBlock } from '../../src/execution/block-executor.ts';
 import type { BlockProposal, ExecutedBlock } from '../../src/execution/types.ts';
 import { genesisBalance, genesisEntries } from '../../src/state/genesis-state.ts';
@@ -8,6 +9,7 @@ import type { PoolTransaction } from '../../src/transaction/types.ts';
 
 /** One shard's executor with a database of flat values beside it, driven by hand: no replica, no consensus, no network. */
 export class HandShard {
+  readonly genesis: Genesis;
   readonly shard: ShardId;
   readonly state: ShardState;
   readonly protocol: TwoPhaseCommit;
@@ -15,11 +17,12 @@ export class HandShard {
   readonly table: AssignmentTable;
   /** The database: flat values by `bytesKey` of their flat keys. */
   readonly flat = new Map<string, FlatChange & { readonly value: Uint8Array }>();
-  private readonly crypto: Crypto;
+  private readonly crypto: Crypto & ExecutionCrypto;
 
   /** On genesis, or on what another's database holds, at its head. */
-  constructor(crypto: Crypto, genesis: Genesis, shard: ShardId, stored?: HandShard) {
+  constructor(crypto: Crypto & ExecutionCrypto, genesis: Genesis, shard: ShardId, stored?: HandShard) {
     this.crypto = crypto;
+    this.genesis = genesis;
     this.shard = shard;
     const { chainId, shards, timestampMs, parameters } = genesis;
     this.table = new AssignmentTable(crypto, { shards, overrides: [] });
@@ -29,12 +32,12 @@ export class HandShard {
     const options = { chainId, shard, gasLimit: parameters.blockGasLimit };
     const block = genesisBlock(crypto, { ...options, shards, timestampMs, baseFeePerGas: parameters.baseFeePerGas }, root, genesisBalance(crypto, genesis, shard));
     this.protocol = new TwoPhaseCommit(parameters);
-    for (const { namespace, id, value } of this.state.allRecords()) this.protocol.restore(namespace, id, value);
-    this.executor = new BlockExecutor(options, { hasher: crypto, state: this.state, protocol: this.protocol }, stored?.executor.head ?? block);
+    for (const { namespace, id, value } of this.state.protocolRecords()) this.protocol.restore(namespace, id, value);
+    this.executor = new BlockExecutor({ ...options, fork: genesis.forks, feePolicy: genesis.feePolicy }, { crypto, state: this.state, protocol: this.protocol }, stored?.executor.head ?? block);
   }
 
   /** As after a restart: everything rebuilt from the database. */
-  static restore(crypto: Crypto, genesis: Genesis, stored: HandShard): HandShard {
+  static restore(crypto: Crypto & ExecutionCrypto, genesis: Genesis, stored: HandShard): HandShard {
     return new HandShard(crypto, genesis, stored.shard, stored);
   }
 
@@ -69,14 +72,14 @@ export class HandShard {
 
   /** Open records as coordinator, read from the state. */
   coordinated(): CoordinatorRecord[] {
-    return [...this.state.allRecords()].filter((each) => each.namespace === 'coordinator').map((each) => decodeCoordinatorRecord(each.value));
+    return [...this.state.protocolRecords()].filter((each) => each.namespace === 'coordinator').map((each) => decodeCoordinatorRecord(each.value));
   }
 
   /** Wei in escrow, by the records in the state. */
   escrow(): bigint {
     let sum = 0n;
     for (const record of this.coordinated()) sum += record.escrowValue + record.escrowFee;
-    for (const each of this.state.allRecords()) if (each.namespace === 'parked') sum += decodeParkedCredit(each.value);
+    for (const each of this.state.protocolRecords()) if (each.namespace === 'parked') sum += decodeParkedCredit(each.value);
     return sum;
   }
 

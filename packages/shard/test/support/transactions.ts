@@ -1,4 +1,6 @@
 import { type Address, ascii, bytesKey, concatBytes, type Hasher, type TxHash, Writer } from '@shardlab/crosslink';
+import { intrinsicGasOf } from '../../src/transaction/decode.ts';
+import { encodeTransaction } from '../../src/transaction/encode.ts';
 import type { PoolTransaction } from '../../src/transaction/types.ts';
 
 /** Chain id of all tests here. */
@@ -42,6 +44,29 @@ export function poolTransfer(hasher: Hasher, transfer: TestTransfer): PoolTransa
     value,
     intrinsicGas: 21_000,
     dataLength: 0,
+    calls: undefined,
     chainId: CHAIN_ID,
   };
+}
+
+/** What a test may choose of a call or creation. */
+export interface TestCall {
+  readonly from: Address;
+  /** undefined: a creation. */
+  readonly to: Address | undefined;
+  readonly nonce: number;
+  readonly value?: bigint;
+  readonly data?: Uint8Array;
+  readonly gasLimit?: number;
+}
+
+/** A call or creation whose sender is known; `raw` is its encoding, with a signature that nobody checks any more. */
+export function poolCall(hasher: Hasher, call: TestCall): PoolTransaction {
+  const { from, to, nonce, value = 0n, data = new Uint8Array(0), gasLimit = 3_000_000 } = call;
+  const fields = { type: 2, chainId: CHAIN_ID, nonce, maxFeePerGas: 10n ** 10n, maxPriorityFeePerGas: 1n, gasLimit, to, value, data, accessList: [] } as const;
+  const raw = encodeTransaction(fields, { yParity: 0, r: hasher.sha256(from), s: new Uint8Array(32).fill(1) });
+  const transfer = poolTransfer(hasher, { from, to: to ?? from, nonce, value, gasLimit });
+  const hash = hasher.keccak256(raw) as Uint8Array as TxHash;
+  const toKey = to === undefined ? undefined : bytesKey(to);
+  return { ...transfer, raw, hash, hashKey: bytesKey(hash), to, toKey, intrinsicGas: intrinsicGasOf(fields), dataLength: data.length };
 }

@@ -63,7 +63,7 @@ function dump(flat: Flat): string[] {
 }
 
 function recordsOf(state: ShardState): string[] {
-  return [...state.allRecords()].map(({ namespace, id, value }) => `${namespace}/${toHex(id)}=${toHex(value)}`).sort();
+  return [...state.protocolRecords()].map(({ namespace, id, value }) => `${namespace}/${toHex(id)}=${toHex(value)}`).sort();
 }
 
 type Operation = { kind: 'account'; at: number; balance: bigint; nonce: number } | { kind: 'record'; namespace: number; at: number; bytes: number | undefined; fill: number };

@@ -133,7 +133,7 @@ test('homes that were asked for are part of what was read, and an account that w
   deepEqual(layered.takeHomes(), []);
   ok(validates(reads, below, EMPTY_HASH));
   equal(validates(reads, elsewhere(-1), EMPTY_HASH), false);
-  const made = { address: foreign, deleted: false, storageEmptied: false, nonce: 1n, balance: 0n, balanceBefore: 0n, codeHash: EMPTY_HASH, code: undefined };
+  const made = { address: foreign, deleted: false, storageEmptied: false, nonce: 1n, nonceBefore: 0n, balance: 0n, balanceBefore: 0n, codeHash: EMPTY_HASH, code: undefined };
   layered.apply({ accounts: [made], slots: [] });
   equal(layered.homeOf(foreign), -1);
 });

@@ -3,7 +3,7 @@ import { keccak_256 } from '@noble/hashes/sha3.js';
 import { type Address, type Hash32, Prng } from '@shardlab/crosslink';
 import fc from 'fast-check';
 
-import type { AccessListEntry, RecoveryPrimitives, TransactionFields, TransactionSigner } from '../../src/transaction/types.ts';
+import { type AccessListEntry, BATCH_TYPE, type BatchFields, type RecoveryPrimitives, type SetCodeFields, type TransactionFields, type TransactionSigner } from '../../src/transaction/types.ts';
 
 /** Pure primitives: this package depends on no native library. */
 export const noble: RecoveryPrimitives & TransactionSigner = {
@@ -62,18 +62,39 @@ const common = {
   data: fc.oneof(fc.uint8Array({ maxLength: 3 }), fc.uint8Array({ minLength: 50, maxLength: 400 })),
 };
 
-/** Fields of all types, with every boundary of RLP's integers and lengths in reach; the tip never exceeds the fee cap. */
-export const fieldsArbitrary: fc.Arbitrary<TransactionFields> = fc.oneof(
+const fees = fc.tuple(wei, wei).map(([a, b]) => ({ maxPriorityFeePerGas: a < b ? a : b, maxFeePerGas: a < b ? b : a }));
+const words = fc.oneof(fc.constantFrom(0n, 1n, 2n ** 256n - 1n), fc.bigInt({ min: 0n, max: 2n ** 256n - 1n }));
+const nonces = fc.oneof(fc.constantFrom(0n, 2n ** 64n - 1n), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }));
+const parities = fc.oneof(fc.constantFrom(0, 1, 127, 128, 255), fc.nat(1));
+const authorizations = fc.record({ chainId: words, address: addresses, nonce: nonces, yParity: parities, r: words, s: words }, PLAIN);
+/** As wallets make them: what libraries for wallets can hold. */
+const walletAuthorizations = fc.record(
+  { chainId: safe.map(BigInt), address: addresses, nonce: safe.map(BigInt), yParity: fc.nat(1), r: words.map((word) => word | 1n), s: words.map((word) => word | 1n) },
+  PLAIN,
+);
+
+function setCode(list: typeof authorizations): fc.Arbitrary<SetCodeFields> {
+  const fields = { chainId: chainIds, ...common, to: addresses, accessList: accessLists, authorizations: fc.array(list, { minLength: 1, maxLength: 3 }) };
+  return fc.tuple(fc.record(fields), fees).map(([rest, fee]) => ({ type: 4, ...rest, ...fee }));
+}
+
+/** Fields of Ethereum's types as wallets make them, with every boundary of RLP's integers and lengths in reach; the tip never exceeds the fee cap. */
+export const walletFields: fc.Arbitrary<Exclude<TransactionFields, BatchFields>> = fc.oneof(
   fc.record({ type: fc.constant(0 as const), chainId: fc.option(chainIds, { nil: undefined }), gasPrice: wei, ...common }, PLAIN),
   fc.record({ type: fc.constant(1 as const), chainId: chainIds, gasPrice: wei, accessList: accessLists, ...common }, PLAIN),
-  fc
-    .record({ type: fc.constant(2 as const), chainId: chainIds, tip: wei, cap: wei, accessList: accessLists, ...common })
-    .map(({ tip, cap, ...rest }) => ({
-      ...rest,
-      maxPriorityFeePerGas: tip < cap ? tip : cap,
-      maxFeePerGas: tip < cap ? cap : tip,
-    })),
+  fc.tuple(fc.record({ chainId: chainIds, accessList: accessLists, ...common }), fees).map(([rest, fee]) => ({ type: 2 as const, ...rest, ...fee })),
+  setCode(walletAuthorizations),
 );
+
+const calls = fc.record({ to: addresses, value: wei.map((value) => value >> 4n), gasLimit: fc.nat(2 ** 48), data: common.data }, PLAIN);
+
+/** Fields of atomic batches; 16 values never exceed what an account can hold. */
+export const batchFields: fc.Arbitrary<BatchFields> = fc
+  .tuple(fc.record({ chainId: chainIds, nonce: safe, gasLimit: safe, calls: fc.array(calls, { minLength: 1, maxLength: 16 }) }), fees)
+  .map(([rest, fee]) => ({ type: BATCH_TYPE, ...rest, ...fee }));
+
+/** Fields of all types, authorizations out of all that can be encoded. */
+export const fieldsArbitrary: fc.Arbitrary<TransactionFields> = fc.oneof(walletFields, setCode(authorizations), batchFields);
 
 /** A plain transfer, to be varied. */
 export const TRANSFER: TransactionFields & { type: 2 } = {
@@ -87,4 +108,27 @@ export const TRANSFER: TransactionFields & { type: 2 } = {
   value: 10n ** 18n,
   data: new Uint8Array(0),
   accessList: [],
+};
+
+/** A batch of two calls, to be varied. */
+export const BATCH: BatchFields = {
+  type: BATCH_TYPE,
+  chainId: 1337,
+  nonce: 7,
+  maxPriorityFeePerGas: 1n,
+  maxFeePerGas: 100n,
+  gasLimit: 200_000,
+  calls: [
+    { to: new Uint8Array(20).fill(0xaa) as Address, value: 5n, gasLimit: 30_000, data: new Uint8Array(0) },
+    { to: new Uint8Array(20).fill(0xbb) as Address, value: 7n, gasLimit: 40_000, data: Uint8Array.of(0, 1, 2) },
+  ],
+};
+
+/** A set-code transaction of one authorization, to be varied. */
+export const SET_CODE: SetCodeFields = {
+  ...TRANSFER,
+  type: 4,
+  gasLimit: 46_000,
+  to: new Uint8Array(20).fill(0xaa) as Address,
+  authorizations: [{ chainId: 1337n, address: new Uint8Array(20).fill(0xcc) as Address, nonce: 3n, yParity: 1, r: 5n, s: 6n }],
 };

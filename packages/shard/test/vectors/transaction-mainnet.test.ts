@@ -103,7 +103,7 @@ suite('mainnet transactions', { skip: SKIP }, () => {
     const known = rows().filter((row) => row.type !== '0x3');
     assert.ok(known.length >= 1_000, `${known.length} rows`);
     const raws = known.map((row) => encodeTransaction(fieldsOf(row), signatureOf(row)));
-    const found = new AdmissionBatch(raws, recoverBatch(raws, noble, { chainId: 1, allowUnprotected: true }));
+    const found = new AdmissionBatch(raws, recoverBatch(raws, noble, { chainId: 1, allowUnprotected: true, fork: 'cancun' }));
     known.forEach((row, i) => {
       assert.equal(found.error(i), undefined, row.hash);
       const transaction = found.transaction(i);

@@ -1,4 +1,4 @@
-import { type BeaconBlock, beaconHash, encodeBeaconBlock, LOGS_BLOOM_BYTES, type ShardId, ZERO_HASH } from '@shardlab/crosslink';
+import { BEACON, type BeaconBlock, beaconHash, encodeBeaconBlock, equalBytes, type Hash32, LOGS_BLOOM_BYTES, type ShardId, ZERO_HASH } from '@shardlab/crosslink';
 import { nextBaseFee } from '@shardlab/shard';
 import type { CrosslinkRun } from '../../storage/chain-store-beacon.ts';
 import type { CrosslinkTipRecord } from '../../storage/chain-store-records.ts';
@@ -8,7 +8,9 @@ import type { NodeHandle } from '../node-handle.ts';
 import { limitExceeded, serverError, unavailable } from '../rpc-error.ts';
 import { inParallel, type ShardCalls } from '../shard-calls.ts';
 import type { JsonObject } from '../transaction-json.ts';
+import type { BlockReference } from '../params.ts';
 import type { FoundTransaction } from './shard-find.ts';
+import type { FoundLog } from './shard-logs.ts';
 
 /** Transactions that one block object of the network view may list: hashes, and whole ones. */
 const HASHES_MAX = 50_000;
@@ -19,6 +21,13 @@ export interface ViewedBlock {
   readonly shown: NetworkBlock;
   /** In order of shard. */
   readonly runs: readonly CrosslinkRun[];
+}
+
+/** A log in the network's view. */
+export interface PlacedLog {
+  readonly height: number;
+  readonly logIndex: number;
+  readonly log: JsonObject;
 }
 
 /**
@@ -115,20 +124,46 @@ export class NetworkView {
 
   /** Moves what a shard has found into the network's blocks: pending until this node has the beacon block that crosslinks it. */
   async place(shard: ShardId, found: FoundTransaction): Promise<{ readonly transaction: JsonObject; readonly receipt: JsonObject | null }> {
-    const { transaction, receipt, position } = found;
+    const { transaction, receipt, position, logPosition } = found;
     const run = receipt === null || position === null ? undefined : await this.handle.chain.beacon.runWith(shard, Number(receipt['shardHeight']) as never);
     const viewed = run === undefined ? undefined : await this.block(run.beaconHeight);
-    if (receipt === null || position === null || run === undefined || viewed === undefined) {
+    if (receipt === null || position === null || logPosition === null || run === undefined || viewed === undefined) {
       const { shard: _shard, shardHeight: _shardHeight, ...rest } = transaction;
       return { transaction: { ...rest, blockHash: null, blockNumber: null, transactionIndex: null }, receipt: null };
     }
-    let index = position - run.transactionsBefore;
-    for (const before of viewed.runs) if (before.shard < shard) index += before.transactions - before.transactionsBefore;
-    return { transaction: placed(transaction, viewed.shown, index), receipt: placed(receipt, viewed.shown, index) };
+    const { index, logIndex } = placeIn(viewed, run, position, logPosition);
+    const logs = (receipt['logs'] as JsonObject[]).map((log, at) => placed({ ...log, logIndex: quantity(logIndex + at) }, viewed.shown, index));
+    return { transaction: placed(transaction, viewed.shown, index), receipt: { ...placed(receipt, viewed.shown, index), logs } };
+  }
+
+  /** Moves logs that a shard has found into the network's blocks, in order; those that are not crosslinked yet are left out. */
+  async placeLogs(shard: ShardId, found: readonly FoundLog[]): Promise<PlacedLog[]> {
+    const out: PlacedLog[] = [];
+    let run: CrosslinkRun | undefined;
+    let viewed: ViewedBlock | undefined;
+    for (const { log, height, position, logPosition } of found) {
+      if (run === undefined || height > run.lastHeight || height < run.firstHeight) {
+        run = await this.handle.chain.beacon.runWith(shard, height as never);
+        viewed = run === undefined ? undefined : await this.block(run.beaconHeight);
+      }
+      if (run === undefined || viewed === undefined) continue;
+      const { index, logIndex } = placeIn(viewed, run, position, logPosition);
+      out.push({ height: viewed.shown.height, logIndex, log: placed({ ...log, logIndex: quantity(logIndex) }, viewed.shown, index) });
+    }
+    return out;
+  }
+
+  /** The network's height of a block that a caller names by hash: that of a beacon block. Undefined if there is none. */
+  async heightOfHash(hash: Hash32): Promise<number | undefined> {
+    if (equalBytes(hash, ZERO_HASH)) return 0;
+    const place = await this.handle.chain.placeOfBlock(hash);
+    return place?.chain !== BEACON || place.height > this.height ? undefined : place.height;
   }
 
   /** The shard's height whose state belongs to block `height` of the network; `latest` for the latest. */
-  async stateTag(shard: ShardId, tag: number | 'latest' | 'earliest' | 'pending'): Promise<string> {
+  async stateTag(shard: ShardId, reference: BlockReference): Promise<string> {
+    const tag = typeof reference === 'object' ? await this.heightOfHash(reference.hash) : reference;
+    if (tag === undefined) throw serverError('block not found');
     if (tag === 'latest' || tag === 'pending') return tag;
     const height = tag === 'earliest' ? 0 : tag;
     const head = this.height;
@@ -136,6 +171,18 @@ export class NetworkView {
     if (height === head) return 'latest';
     return quantity((await this.handle.chain.beacon.tip(shard, height))?.height ?? 0);
   }
+}
+
+/** Where a shard's transaction, and its log, stand in the network's block: shards come in order. */
+function placeIn(viewed: ViewedBlock, run: CrosslinkRun, position: number, logPosition: number): { readonly index: number; readonly logIndex: number } {
+  let index = position - run.transactionsBefore;
+  let logIndex = logPosition - run.logsBefore;
+  for (const before of viewed.runs) {
+    if (before.shard >= run.shard) break;
+    index += before.transactions - before.transactionsBefore;
+    logIndex += before.logs - before.logsBefore;
+  }
+  return { index, logIndex };
 }
 
 function placed(object: JsonObject, block: NetworkBlock, index: number): JsonObject {

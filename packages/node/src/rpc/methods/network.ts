@@ -8,6 +8,8 @@ import type { BlockTag, Params } from '../params.ts';
 import { RPC_CODES, RpcError, serverError, unavailable } from '../rpc-error.ts';
 import type { ShardCalls } from '../shard-calls.ts';
 import { SUGGESTED_TIP } from './constant.ts';
+import { networkContractMethods, TRACE_TIMEOUT_MS } from './network-contracts.ts';
+import { networkLogMethods } from './network-logs.ts';
 import { networkStatus } from './network-status.ts';
 import { NetworkView } from './network-view.ts';
 import { percentilesOf } from './shard-blocks.ts';
@@ -27,6 +29,7 @@ const SHARD_ONLY = [
   'shard_getBlockEvents',
   'shard_listTransactions',
   'shard_findTransaction',
+  'shard_getLogs',
   'shard_pinState',
   'shard_readState',
   'shard_unpinState',
@@ -60,6 +63,8 @@ export function networkMethods(handle: NodeHandle, calls: ShardCalls): [string, 
     ...shardOnly,
     ...blockMethods(view),
     ...accountMethods(view, calls),
+    ...networkContractMethods(view, calls),
+    ...networkLogMethods(handle, view, calls),
     ...transactionMethods(handle, view, calls, homes),
     ['shard_status', () => networkStatus(handle, calls)],
     [
@@ -128,13 +133,13 @@ async function feeHistory(view: NetworkView, params: Params): Promise<unknown> {
 }
 
 function accountMethods(view: NetworkView, calls: ShardCalls): [string, RpcMethod][] {
-  return ['eth_getBalance', 'eth_getTransactionCount', 'shard_getProof'].map((method): [string, RpcMethod] => [
+  return ['eth_getBalance', 'eth_getTransactionCount', 'eth_getCode', 'shard_getProof'].map((method): [string, RpcMethod] => [
     method,
-    async (params) => {
-      const address = params.atMost(2).address(0);
-      const tag = params.block(1);
-      const shard = calls.homeOf(address);
-      return calls.call(shard, method, [data(address), await view.stateTag(shard, tag)]);
+    (params) => {
+      const address = params.atMost(method === 'shard_getProof' ? 3 : 2).address(0);
+      const reference = params.blockReference(1);
+      const slots = params.has(2) ? [params.raw(2)] : [];
+      return calls.callHome(address, method, async (shard) => [data(address), await view.stateTag(shard, reference), ...slots]);
     },
   ]);
 }
@@ -173,6 +178,15 @@ function transactionMethods(handle: NodeHandle, view: NetworkView, calls: ShardC
     ['eth_sendRawTransaction', (params) => send(params.atMost(1).data(0, RAW_BYTES_MAX))],
     ['eth_getTransactionByHash', async (params) => (await find(params))?.transaction ?? null],
     ['eth_getTransactionReceipt', async (params) => (await find(params))?.receipt ?? null],
+    [
+      'debug_traceTransaction',
+      async (params) => {
+        const hash = params.atMost(2).txHash(0);
+        const found = await firstOf<FoundTransaction>('shard_findTransaction', hash);
+        if (found === null) throw serverError('transaction not found');
+        return calls.call(found.shard, 'debug_traceTransaction', [data(hash), params.raw(1) ?? {}], TRACE_TIMEOUT_MS);
+      },
+    ],
     ['shard_getCrossShardTransaction', async (params) => (await firstOf('shard_getCrossShardTransaction', params.atMost(1).txHash(0)))?.result ?? null],
   ];
 

@@ -5,11 +5,11 @@ import { type BlockTransactions, shardBlockJson } from '../block-json.ts';
 import { data, quantity } from '../format.ts';
 import type { RpcMethod } from '../json-rpc.ts';
 import type { NodeHandle } from '../node-handle.ts';
-import type { BlockTag, Params } from '../params.ts';
+import type { BlockReference, BlockTag, Params } from '../params.ts';
 import { invalidParams, serverError } from '../rpc-error.ts';
 import type { Waiters } from '../waiters.ts';
 import { SUGGESTED_TIP } from './constant.ts';
-import { listedTransaction } from './shard-find.ts';
+import { listedReceipt, listedTransaction } from './shard-find.ts';
 
 /** Blocks in one answer of `shard_getBlocks`. */
 const BLOCKS_MAX = 256;
@@ -37,12 +37,20 @@ function heightOf(chain: ChainReader, tag: BlockTag): number {
   return typeof tag === 'number' ? tag : headOf(chain).header.height;
 }
 
+/** The height of a block that a caller names. Rejects for a hash that is not this shard's. */
+export async function heightOfReference(chain: ChainReader, reference: BlockReference): Promise<number> {
+  if (typeof reference !== 'object') return heightOf(chain, reference);
+  const place = await chain.placeOfBlock(reference.hash);
+  if (place === undefined || place.chain !== chain.chain) throw serverError('block not found');
+  return place.height;
+}
+
 /** The transactions that a block lists: hashes, or whole as the shard's own view shows them. */
-async function listed(chain: ChainReader, stored: StoredBlock, whole: boolean): Promise<BlockTransactions> {
+async function listed(handle: NodeHandle, stored: StoredBlock, whole: boolean): Promise<BlockTransactions> {
   const { receipts } = stored.block;
   if (!whole) return receipts.map((receipt) => data(receipt.txHash));
   const out: Record<string, unknown>[] = [];
-  for (let index = 0; index < receipts.length; index++) out.push((await listedTransaction(chain, stored, index)).transaction);
+  for (let index = 0; index < receipts.length; index++) out.push((await listedTransaction(handle, stored, index)).transaction);
   return out;
 }
 
@@ -116,7 +124,8 @@ async function blockEvents(chain: ChainReader, waiters: Waiters, waitMsMax: numb
   return { latest, blocks };
 }
 
-async function listTransactions(chain: ChainReader, params: Params): Promise<unknown> {
+async function listTransactions(handle: NodeHandle, params: Params): Promise<unknown> {
+  const { chain } = handle;
   const first = params.atMost(3).integer(0, 'the first height', 0, Number.MAX_SAFE_INTEGER);
   const last = params.integer(1, 'the last height', first, Number.MAX_SAFE_INTEGER);
   const whole = params.boolean(2, false);
@@ -127,7 +136,7 @@ async function listTransactions(chain: ChainReader, params: Params): Promise<unk
     if (transactions.length > 0 && transactions.length + stored.block.receipts.length > (whole ? LISTED_WHOLE_MAX : LISTED_HASHES_MAX)) {
       return { transactions, next: height };
     }
-    for (const each of await listed(chain, stored, whole)) transactions.push(each);
+    for (const each of await listed(handle, stored, whole)) transactions.push(each);
   }
   return { transactions, next: null };
 }
@@ -140,7 +149,7 @@ export function shardBlockMethods(handle: NodeHandle, waiters: Waiters, waitMsMa
     if (height > headOf(chain).header.height) return null;
     const stored = await chain.block(height);
     if (stored === undefined) return null;
-    return shardBlockJson(stored.block.header, stored.hash, stored.sizeBytes, await listed(chain, stored, whole));
+    return shardBlockJson(stored.block.header, stored.hash, stored.sizeBytes, await listed(handle, stored, whole));
   }
 
   return [
@@ -151,6 +160,14 @@ export function shardBlockMethods(handle: NodeHandle, waiters: Waiters, waitMsMa
       async (params) => {
         const place = await chain.placeOfBlock(params.atMost(2).hash(0));
         return place === undefined || place.chain !== chain.chain ? null : blockJson(place.height, params.boolean(1, false));
+      },
+    ],
+    [
+      'eth_getBlockReceipts',
+      async (params) => {
+        const height = await heightOfReference(chain, params.atMost(1).blockReference(0));
+        const stored = height > headOf(chain).header.height ? undefined : await chain.block(height);
+        return stored === undefined ? null : stored.block.receipts.map((_, index) => listedReceipt(handle, stored, index).receipt);
       },
     ],
     ['eth_gasPrice', () => quantity(2n * nextBaseFee(headOf(chain).header) + SUGGESTED_TIP)],
@@ -166,6 +183,6 @@ export function shardBlockMethods(handle: NodeHandle, waiters: Waiters, waitMsMa
       },
     ],
     ['shard_getBlockEvents', (params) => blockEvents(chain, waiters, waitMsMax, params)],
-    ['shard_listTransactions', (params) => listTransactions(chain, params)],
+    ['shard_listTransactions', (params) => listTransactions(handle, params)],
   ];
 }

@@ -1,6 +1,8 @@
 import {
   type Ack,
+  type BlockEvent,
   bytesKey,
+  type Credit,
   type CrossShardMessage,
   type Decision,
   decodeMessage,
@@ -12,11 +14,14 @@ import {
   type TransactionReceipt,
   type Vote,
 } from '@shardlab/crosslink';
-import { committed, freshParticipant, type OpenTransaction, type ParticipantView, unfinished } from './open-transaction.ts';
+import { committed, freshParticipant, NO_OWN_PART, type OpenTransaction, type ParticipantView, unfinished } from './open-transaction.ts';
 import type { BlockChecker, ShardBlockRecord, Violations } from './violations.ts';
 
 /** Ended transactions that are remembered, so that none is listed twice; the oldest are forgotten. */
 const ENDED_MAX = 1 << 20;
+
+/** A message between a coordinator and a participant: a credit is neither's, and cannot fail. */
+type Spoken = Exclude<CrossShardMessage, Credit>;
 
 interface Place {
   readonly shard: ShardId;
@@ -50,7 +55,7 @@ export class AtomicityChecker implements BlockChecker {
   }
 
   block({ block }: ShardBlockRecord): void {
-    const { header, body, outgoing, receipts } = block;
+    const { header, body, outgoing, receipts, events } = block;
     const hashes = new Map(body.transactions.map((raw, index) => [bytesKey(this.hasher.keccak256(raw)), index]));
     const place = { shard: header.shard, height: header.height, hashes };
     for (const hash of hashes.keys()) {
@@ -58,6 +63,7 @@ export class AtomicityChecker implements BlockChecker {
     }
     for (const { source, messages } of body.inbox) for (const bytes of messages) this.heard(place, source, decodeMessage(bytes));
     for (const { destination, messages } of outgoing) for (const bytes of messages) this.sent(place, destination, decodeMessage(bytes));
+    for (const event of events) this.own(place, event);
     const listed = new Set<string>();
     for (const receipt of receipts) this.listed(place, receipt, listed);
     for (const hash of hashes.keys()) {
@@ -71,6 +77,7 @@ export class AtomicityChecker implements BlockChecker {
 
   /** What the shard of `place` consumes. */
   private heard(place: Place, source: ShardId, message: CrossShardMessage): void {
+    if (message.kind === 'credit') return;
     const coordinatorSpeaks = message.kind === 'prepare' || message.kind === 'decision';
     const view = this.participant(message, coordinatorSpeaks ? source : place.shard, coordinatorSpeaks ? place.shard : source);
     if (view === undefined) return;
@@ -82,6 +89,7 @@ export class AtomicityChecker implements BlockChecker {
 
   /** What the shard of `place` sends. */
   private sent(place: Place, destination: ShardId, message: CrossShardMessage): void {
+    if (message.kind === 'credit') return;
     if (message.kind === 'prepare') {
       this.prepare(place, destination, message);
       return;
@@ -100,7 +108,7 @@ export class AtomicityChecker implements BlockChecker {
     if (open === undefined) {
       const bodyIndex = place.hashes.get(bytesKey(txHash));
       if (bodyIndex === undefined || attempt !== 0) this.fail(bytesKey(txHash), 'is prepared, but is in no body of this block');
-      open = { id, txHash, coordinator: place.shard, bodyHeight: place.height, bodyIndex: bodyIndex ?? 0, attempts: new Map() };
+      open = { id, txHash, coordinator: place.shard, bodyHeight: place.height, bodyIndex: bodyIndex ?? 0, attempts: new Map(), own: { ...NO_OWN_PART } };
       this.open.set(bytesKey(id), open);
       this.openByHash.set(bytesKey(txHash), open);
     }
@@ -117,6 +125,23 @@ export class AtomicityChecker implements BlockChecker {
     }
     if (entry.participants.has(destination)) this.fail(bytesKey(txHash), `prepares shard ${destination} twice`);
     entry.participants.set(destination, freshParticipant(destination, operation.value));
+  }
+
+  /** The coordinator's own part is told by events alone: what a shard says to itself does not travel. */
+  private own(place: Place, { phase, outcome, peer, txHash }: BlockEvent): void {
+    const open = peer === place.shard ? this.openByHash.get(bytesKey(txHash)) : undefined;
+    if (open === undefined) return;
+    const { own } = open;
+    if (phase === 'prepared') {
+      own.attempts++;
+      own.voted = undefined;
+    } else if (phase === 'voted') {
+      if (own.voted !== undefined) this.fail(bytesKey(txHash), 'has two votes of its own shard in one attempt');
+      own.voted = outcome === 'commit';
+    } else if (phase === 'applied' && outcome === 'commit') {
+      if (own.voted !== true) this.fail(bytesKey(txHash), 'is applied on its own shard, which did not say yes');
+      own.applied++;
+    }
   }
 
   private vote(view: ParticipantView, message: Vote): void {
@@ -167,6 +192,9 @@ export class AtomicityChecker implements BlockChecker {
     if (open.coordinator !== place.shard) this.fail(hash, 'is listed by another shard than its coordinator');
     if (open.bodyHeight !== receipt.bodyHeight || open.bodyIndex !== receipt.bodyIndex) this.fail(hash, 'has a receipt that names another body');
     if ((receipt.status === 1) !== committed(open)) this.fail(hash, `has status ${receipt.status} against its Decision`);
+    const { own } = open;
+    const wanted = receipt.status === 1 && own.attempts > 0 ? 1 : 0;
+    if (own.applied !== wanted) this.fail(hash, `has status ${receipt.status}, and its own shard's part was applied ${own.applied} times`);
     for (const [attempt, view] of open.attempts) {
       const why = unfinished(view);
       if (why !== undefined) this.fail(hash, `ends in attempt ${attempt} while ${why}`);
@@ -177,7 +205,7 @@ export class AtomicityChecker implements BlockChecker {
     this.openByHash.delete(hash);
   }
 
-  private participant(message: CrossShardMessage, coordinator: ShardId, shard: ShardId): ParticipantView | undefined {
+  private participant(message: Spoken, coordinator: ShardId, shard: ShardId): ParticipantView | undefined {
     const open = this.open.get(bytesKey(message.id));
     const view = open?.attempts.get(message.attempt)?.participants.get(shard);
     if (view === undefined || open?.coordinator !== coordinator) {
@@ -187,7 +215,7 @@ export class AtomicityChecker implements BlockChecker {
     return view;
   }
 
-  private failId(message: CrossShardMessage, what: string): void {
+  private failId(message: Spoken, what: string): void {
     const open = this.open.get(bytesKey(message.id));
     this.violations.add('atomicity', `transaction ${toHex(open?.txHash ?? message.id)}: ${what}`);
   }

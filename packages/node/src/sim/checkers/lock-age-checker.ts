@@ -1,16 +1,15 @@
 import {
   bytesKey,
   decodeCoordinatorRecord,
-  decodeFlatKey,
-  decodeFlatValue,
   decodeParticipantRecord,
-  decodeRecord,
   equalBytes,
   type Genesis,
   NAMESPACE_BYTES,
+  type Owner,
   XTX_COORDINATOR,
   XTX_PARTICIPANT,
 } from '@shardlab/crosslink';
+import { ownersOf, recordAt } from './record-at.ts';
 import type { BlockChecker, ShardBlockRecord, Violations } from './violations.ts';
 
 /** Beyond the deadline, for what the network still owes then: messages, bans of a minute and timers that have backed off; milliseconds. */
@@ -32,6 +31,8 @@ export class LockAgeChecker implements BlockChecker {
   longestMs = 0;
   private readonly boundMs: number;
   private readonly violations: Violations;
+  /** Flat values of the records, by shard. */
+  private readonly values: Map<string, Uint8Array>[] = [];
   private readonly held = new Map<string, Held>();
   /** Latest block time of each shard. */
   private readonly clocks = new Map<number, number>();
@@ -50,10 +51,15 @@ export class LockAgeChecker implements BlockChecker {
   block({ block }: ShardBlockRecord): void {
     const { shard, timestampMs } = block.header;
     this.clocks.set(shard, timestampMs);
-    for (const { key, value } of block.delta.changes) {
-      const attempt = this.attempt(key, value);
-      if (attempt === 'other') continue;
-      const id = `${shard}/${bytesKey(key)}`;
+    const values = (this.values[shard] ??= new Map());
+    const changes = block.delta.changes.filter(({ key }) => ofProtocol(key));
+    for (const { key, value } of changes) {
+      if (value === undefined) values.delete(bytesKey(key));
+      else values.set(bytesKey(key), value);
+    }
+    for (const owner of ownersOf(changes)) {
+      const attempt = this.attempt(values, owner);
+      const id = `${shard}/${bytesKey(owner)}`;
       const before = this.held.get(id);
       if (before?.attempt === attempt) continue;
       if (before !== undefined) this.released(before, timestampMs);
@@ -67,12 +73,12 @@ export class LockAgeChecker implements BlockChecker {
     for (const held of this.held.values()) this.released(held, this.clocks.get(held.shard)!);
   }
 
-  private attempt(key: Uint8Array, value: Uint8Array | undefined): ReturnType<typeof attemptHolding> {
+  private attempt(values: ReadonlyMap<string, Uint8Array>, owner: Owner): number | undefined {
     try {
-      return attemptHolding(key, value);
+      return attemptHolding(owner, recordAt(values, owner));
     } catch (error) {
       this.violations.add('locks', `a record of two-phase commit can not be read: ${(error as Error).message}`);
-      return 'other';
+      return undefined;
     }
   }
 
@@ -84,14 +90,19 @@ export class LockAgeChecker implements BlockChecker {
   }
 }
 
-/** The attempt whose locks a flat value holds; undefined when it holds none; `other` for what is no record of two-phase commit. */
-function attemptHolding(key: Uint8Array, value: Uint8Array | undefined): number | undefined | 'other' {
-  const space = decodeFlatKey(key).owner.subarray(0, NAMESPACE_BYTES);
-  const coordinator = equalBytes(space, XTX_COORDINATOR);
-  if (!coordinator && !equalBytes(space, XTX_PARTICIPANT)) return 'other';
-  if (value === undefined) return undefined;
-  const bytes = decodeRecord(decodeFlatValue(value).map((leaf) => leaf.value));
-  if (coordinator) {
+function isCoordinators(owner: Uint8Array): boolean {
+  return equalBytes(owner.subarray(0, NAMESPACE_BYTES), XTX_COORDINATOR);
+}
+
+/** Whether a flat key is of a record of two-phase commit that can hold locks. */
+function ofProtocol(key: Uint8Array): boolean {
+  return isCoordinators(key) || equalBytes(key.subarray(0, NAMESPACE_BYTES), XTX_PARTICIPANT);
+}
+
+/** The attempt whose locks a record holds; undefined when it holds none. */
+function attemptHolding(owner: Owner, bytes: Uint8Array | undefined): number | undefined {
+  if (bytes === undefined) return undefined;
+  if (isCoordinators(owner)) {
     const { phase, attempt, locks } = decodeCoordinatorRecord(bytes);
     return phase === 'retrying' || locks.length === 0 ? undefined : attempt;
   }

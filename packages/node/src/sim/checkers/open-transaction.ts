@@ -23,6 +23,18 @@ export interface AttemptView {
   readonly participants: Map<ShardId, ParticipantView>;
 }
 
+/** The part of the coordinator's own shard, where it takes part: from its events. */
+export interface OwnPart {
+  /** Attempts in which it was asked. */
+  attempts: number;
+  /** What it said in the latest of them; undefined before. */
+  voted: boolean | undefined;
+  applied: number;
+}
+
+/** The own shard's part before anything is known of it. */
+export const NO_OWN_PART: Readonly<OwnPart> = { attempts: 0, voted: undefined, applied: 0 };
+
 /** A cross-shard transaction that has begun and has no receipt yet. */
 export interface OpenTransaction {
   readonly id: Hash32;
@@ -32,6 +44,7 @@ export interface OpenTransaction {
   readonly bodyHeight: Height;
   readonly bodyIndex: number;
   readonly attempts: Map<number, AttemptView>;
+  readonly own: OwnPart;
 }
 
 /** A participant that was just sent a Prepare. */

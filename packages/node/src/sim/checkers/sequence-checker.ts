@@ -13,15 +13,16 @@ interface Pair {
   readonly underway: Map<number, Uint8Array>;
 }
 
-/** Wei that a message carries: a commit Decision's (R15). */
+/** Wei that a message carries: a commit Decision's (R15), and a credit's (R12). */
 function carried(bytes: Uint8Array): bigint {
   const message = decodeMessage(bytes);
+  if (message.kind === 'credit') return message.value;
   return message.kind === 'decision' && message.commit ? message.value : 0n;
 }
 
 /**
  * Each (source, destination, sequence) is sent once and consumed once, in order, with the same bytes, after it was sent; pair tables say so, and count the wei that
- * Decisions carry. Memory: the messages under way.
+ * Decisions and credits carry. Memory: the messages under way.
  */
 export class SequenceChecker implements BlockChecker {
   private readonly violations: Violations;

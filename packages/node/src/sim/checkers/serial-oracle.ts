@@ -1,34 +1,22 @@
-import {
-  ACCOUNTS,
-  BASIC_DATA_POSITION,
-  bytesKey,
-  decodeBasicData,
-  decodeFlatKey,
-  decodeFlatValue,
-  equalBytes,
-  type Genesis,
-  keyBytes,
-  NAMESPACE_BYTES,
-  toHex,
-  type TransactionReceipt,
-} from '@shardlab/crosslink';
-import type { PoolTransaction } from '@shardlab/shard';
+import { type Address, AssignmentTable, bytesKey, decodeMessage, type Genesis, type Hasher, keyBytes, toHex, type TransactionReceipt } from '@shardlab/crosslink';
+import { decodeTransaction, type PoolTransaction } from '@shardlab/shard';
+import { ContractModel, type ModelBooks, type ModelCall } from './contract-model.ts';
+import { SerialAccounts } from './serial-accounts.ts';
 import type { BlockChecker, ShardBlockRecord, Violations } from './violations.ts';
 
-interface Account {
-  balance: bigint;
-  nonce: number;
-}
-
-/** A cross-shard transfer under way: what its sender has put aside. */
+/** A cross-shard transaction under way: what its sender has put aside. */
 interface Open {
   readonly tx: PoolTransaction;
   readonly coordinator: number;
   readonly fee: bigint;
   /** Wei that wait for the Decision: the transaction's, or none once it is sent. */
   value: bigint;
-  /** The recipient has it. */
-  credited: boolean;
+  /** Shards that have applied their part. */
+  readonly applied: Set<number>;
+  /** Logs of what was applied. */
+  logs: number;
+  /** Contracts that it has made. */
+  made: readonly string[] | undefined;
 }
 
 /** Sums of one shard, in wei. */
@@ -39,96 +27,200 @@ interface Sums {
 }
 
 /** One block under replay: what it belongs to, and what it has touched. */
-interface Replay {
+interface Replay extends ModelBooks {
   readonly block: ShardBlockRecord['block'];
   readonly sums: Sums;
-  readonly touched: Map<string, Account>;
+  readonly touched: Set<string>;
+}
+
+const NO_DATA = new Uint8Array(0);
+
+/** What a transaction asks for, call by call; none for a creation. */
+function callsOf(tx: PoolTransaction): ModelCall[] {
+  if (tx.calls !== undefined) return tx.calls.map(({ to, value, data }) => ({ toKey: bytesKey(to), value, data }));
+  return tx.toKey === undefined ? [] : [{ toKey: tx.toKey, value: tx.value, data: dataOf(tx) }];
+}
+
+function dataOf(tx: PoolTransaction): Uint8Array {
+  if (tx.dataLength === 0) return NO_DATA;
+  const { fields } = decodeTransaction(tx.raw);
+  return 'data' in fields ? fields.data : NO_DATA;
 }
 
 /**
- * Replays the committed history one transaction after the other, on a model of its own that knows accounts, prices and nothing else, and compares every account that a
- * block says it has changed, every one that it should have, and the sums that its header states. A plain transfer within a shard is one step; one across shards is three
- * local ones: escrow, credit, settle (design, what must hold, 6). Blocks come in the order in which they became durable, which respects what was sent before it was
- * consumed. That a debit is covered where it is made is judged here as well: balances of plain transfers commute, so no order of them is wrong for any other reason.
- * Memory: accounts, and transfers under way.
+ * Replays the committed history one transaction after the other, on a model of its own that knows accounts, prices, and what the simulator's contracts do, and compares
+ * every account and slot that a block says it has changed, every one that it should have, and the sums that its header states. What happens within a shard is one step;
+ * what crosses shards is several local ones: escrow, one for each shard that applies its part, settle (design, what must hold, 6). Blocks come in the order in which they
+ * became durable, which respects what was sent before it was consumed. That a debit is covered where it is made is judged here as well: balances of plain transfers
+ * commute, so no order of them is wrong for any other reason. A slot is as the serial history has it, or a lock was not where it should be.
+ * Memory: accounts, contracts, and what is under way.
  */
 export class SerialOracle implements BlockChecker {
   private readonly violations: Violations;
-  private readonly accounts = new Map<string, Account>();
+  private readonly model: ContractModel;
   private readonly open = new Map<string, Open>();
-  /** Accounts as blocks have stored them last; genesis to begin with. */
-  private readonly stored = new Map<string, Readonly<Account>>();
+  private readonly accounts: readonly SerialAccounts[];
   private readonly sums: readonly Sums[];
+  /** Addresses by shard that is known to keep their stubs. */
+  private readonly stubs: Set<string>[] = [];
 
-  constructor(options: { readonly genesis: Genesis; readonly genesisHeld: readonly bigint[] }, modules: { readonly violations: Violations }) {
+  constructor(options: { readonly genesis: Genesis; readonly genesisHeld: readonly bigint[] }, modules: { readonly hasher: Hasher; readonly violations: Violations }) {
+    const { genesis, genesisHeld } = options;
     this.violations = modules.violations;
-    this.sums = options.genesisHeld.map((balances) => ({ balances, escrow: 0n, burned: 0n }));
-    for (const { address, balance } of options.genesis.allocation) {
-      this.accounts.set(bytesKey(address), { balance, nonce: 0 });
-      this.stored.set(bytesKey(address), { balance, nonce: 0 });
-    }
+    const table = new AssignmentTable(modules.hasher, { shards: genesis.shards, overrides: [] });
+    this.model = new ContractModel({ hasher: modules.hasher, ruleOf: (address: Address) => table.shardOf(address) });
+    this.sums = genesisHeld.map((balances) => ({ balances, escrow: 0n, burned: 0n }));
+    this.accounts = genesisHeld.map(() => new SerialAccounts());
+    for (const { address, balance } of genesis.allocation) this.accounts[table.shardOf(address)]!.genesis(bytesKey(address), balance);
   }
 
-  block({ block }: ShardBlockRecord): void {
-    const sums = this.sums[block.header.shard];
-    if (sums === undefined) return;
-    const replay: Replay = { block, sums, touched: new Map() };
+  block(record: ShardBlockRecord): void {
+    const { block } = record;
+    const accounts = this.accounts[block.header.shard];
+    if (accounts === undefined) return;
+    const replay = this.replay(block, accounts);
+    this.credits(replay);
     this.events(replay);
     this.settlements(replay);
     this.transactions(replay);
-    this.compare(replay);
+    this.compare(replay, accounts.store(record));
+    const { balances, escrow, burned } = replay.sums;
+    const wanted = { balances: balances - accounts.parked, escrow: escrow + accounts.parked, burned };
     for (const part of ['balances', 'escrow', 'burned'] as const) {
       const said = block.header.totals[part];
-      if (said !== sums[part]) this.fail(replay, `says ${said} wei of ${part}, the serial history gives ${sums[part]}`);
+      if (said !== wanted[part]) this.fail(replay, `says ${said} wei of ${part}, the serial history gives ${wanted[part]}`);
     }
   }
 
-  /** Decisions let go of the escrowed value, and credits, steps two, bring it to its recipient. */
+  private replay(block: ShardBlockRecord['block'], accounts: SerialAccounts): Replay {
+    const { shard } = block.header;
+    const sums = this.sums[shard]!;
+    const touched = new Set<string>();
+    return {
+      block,
+      sums,
+      touched,
+      shard,
+      move: (key, wei) => {
+        touched.add(key);
+        accounts.of(key).balance += wei;
+        sums.balances += wei;
+      },
+      nonce: (key, nonce) => {
+        touched.add(key);
+        accounts.of(key).nonce = nonce;
+      },
+      nonceOf: (key) => accounts.of(key).nonce,
+      changed: (key) => void touched.add(key),
+    };
+  }
+
+  /** What contracts of other shards gave to accounts here; what lives elsewhere is passed on at once (R12). */
+  private credits(replay: Replay): void {
+    for (const { messages } of replay.block.body.inbox) {
+      for (const bytes of messages) {
+        const message = decodeMessage(bytes);
+        if (message.kind !== 'credit') continue;
+        const key = bytesKey(message.to);
+        if (this.model.homeOf(key) === replay.shard || !this.keepsStub(replay, key)) replay.move(key, message.value);
+      }
+    }
+  }
+
+  /** Whether this shard knows by now that a contract whose address is its own lives elsewhere. */
+  private keepsStub({ shard }: Replay, key: string): boolean {
+    return this.model.homeOf(key) !== shard && (this.stubs[shard]?.has(key) ?? false);
+  }
+
+  /** Decisions let go of the escrowed value, and each shard that takes part applies its own. */
   private events(replay: Replay): void {
-    const { header, events } = replay.block;
-    for (const { phase, outcome, peer, txHash } of events) {
-      if (outcome !== 'commit' || peer === header.shard) continue;
+    for (const { phase, outcome, peer, txHash } of replay.block.events) {
+      if (outcome !== 'commit') continue;
       const open = this.open.get(bytesKey(txHash));
-      if (phase === 'decided' && open !== undefined && open.coordinator === header.shard) {
+      if (phase === 'decided' && open?.coordinator === replay.shard) {
         replay.sums.escrow -= open.value;
         open.value = 0n;
       } else if (phase === 'applied') {
-        if (open?.tx.toKey === undefined || open.value !== 0n) this.fail(replay, `${toHex(txHash)} is credited, but nobody has escrowed it and decided`);
-        else if (open.credited) this.fail(replay, `${toHex(txHash)} is credited twice`);
-        else {
-          open.credited = true;
-          this.move(replay, open.tx.toKey, open.tx.value);
-        }
+        if (open !== undefined) this.apply(replay, open);
+        else if (peer !== replay.shard) this.fail(replay, `${toHex(txHash)} is applied, but nobody has escrowed it`);
       }
     }
   }
 
-  /** Steps three: fees are burned, the rest of the escrow goes back. */
+  /** One shard's part of a cross-shard transaction. */
+  private apply(replay: Replay, open: Open): void {
+    const { tx } = open;
+    const name = toHex(tx.hash);
+    if (open.value !== 0n) this.fail(replay, `${name} is applied, but it was not decided`);
+    if (open.applied.has(replay.shard)) this.fail(replay, `${name} is applied twice`);
+    open.applied.add(replay.shard);
+    const calls = callsOf(tx);
+    const made = open.made ?? this.foreseen(tx, calls);
+    if (tx.toKey === undefined && tx.calls === undefined) {
+      if (replay.shard === open.coordinator) {
+        const { key, known } = this.model.create(replay, tx.senderKey, tx.nonce, dataOf(tx), tx.value);
+        if (!known) this.fail(replay, `${name} makes what the model does not know`);
+        open.made = [key];
+      }
+    } else {
+      const own = calls.filter(({ toKey }) => this.model.homeOf(toKey) === replay.shard);
+      const run = this.model.run(replay, own);
+      if (!run.ok) this.fail(replay, `${name} is applied, though its calls fail`);
+      open.logs += run.logs;
+      if (run.made.length > 0) open.made = run.made;
+    }
+    for (const key of open.made ?? made) this.keepStub(replay, key);
+  }
+
+  /** What a transaction is about to make, as long as no other one comes between: its factory is locked. */
+  private foreseen(tx: PoolTransaction, calls: readonly ModelCall[]): string[] {
+    if (tx.toKey === undefined && tx.calls === undefined) return [this.model.addressOf(tx.senderKey, tx.nonce)];
+    return calls.flatMap(({ toKey }) => {
+      const factory = this.model.contracts.get(toKey);
+      return factory?.kind === 'factory' ? [this.model.addressOf(toKey, this.accounts[factory.home]!.of(toKey).nonce)] : [];
+    });
+  }
+
+  /** R11: what an address has had goes to the contract that is made for it elsewhere. */
+  private keepStub(replay: Replay, key: string): void {
+    const contract = this.model.contracts.get(key);
+    if (this.model.ruleOfKey(key) !== replay.shard || contract?.home === replay.shard) return;
+    (this.stubs[replay.shard] ??= new Set()).add(key);
+    const { balance } = this.accounts[replay.shard]!.of(key);
+    if (balance !== 0n) replay.move(key, -balance);
+  }
+
+  /** The last steps: fees are burned, the rest of the escrow goes back. */
   private settlements(replay: Replay): void {
     for (const receipt of replay.block.receipts) {
       if (!receipt.crossShard) continue;
-      const key = bytesKey(receipt.txHash);
-      const open = this.open.get(key);
-      this.open.delete(key);
+      const open = this.open.get(bytesKey(receipt.txHash));
+      const name = toHex(receipt.txHash);
+      this.open.delete(bytesKey(receipt.txHash));
       if (open === undefined) {
-        this.fail(replay, `${toHex(receipt.txHash)} is settled, but it was not open`);
+        this.fail(replay, `${name} is settled, but it was not open`);
         continue;
       }
-      if (open.credited !== (receipt.status === 1)) this.fail(replay, `${toHex(receipt.txHash)} has status ${receipt.status}, and was ${open.credited ? '' : 'not '}credited`);
+      const applied = open.applied.size > 0;
+      if (applied !== (receipt.status === 1)) this.fail(replay, `${name} has status ${receipt.status}, and was ${applied ? '' : 'not '}applied`);
+      if (receipt.logs.length !== open.logs) this.fail(replay, `${name} has ${receipt.logs.length} logs, the serial history gives ${open.logs}`);
       const burned = this.burn(replay, receipt, open.tx);
       replay.sums.escrow -= open.fee + open.value;
-      this.move(replay, open.tx.senderKey, open.fee - burned + open.value);
+      replay.move(open.tx.senderKey, open.fee - burned + open.value);
+      const created = receipt.contractAddress === undefined ? undefined : bytesKey(receipt.contractAddress);
+      if (open.tx.toKey === undefined && open.tx.calls === undefined && receipt.status === 1 && created !== open.made?.[0]) this.fail(replay, `${name} names another contract than it made`);
     }
   }
 
-  /** Local transfers whole, and the first step of those that leave. */
+  /** Local transactions whole, and the first step of those that leave. */
   private transactions(replay: Replay): void {
     const { header, receipts, transactions } = replay.block;
     const local = new Map(receipts.filter((receipt) => !receipt.crossShard).map((receipt) => [receipt.bodyIndex, receipt]));
+    const accounts = this.accounts[header.shard]!;
     transactions.forEach((tx, index) => {
-      const sender = this.touch(replay, tx.senderKey);
+      const sender = accounts.of(tx.senderKey);
       if (tx.nonce !== sender.nonce) this.fail(replay, `${toHex(tx.hash)} has nonce ${tx.nonce}, its sender is at ${sender.nonce}`);
-      sender.nonce = tx.nonce + 1;
+      replay.nonce(tx.senderKey, tx.nonce + 1);
       const tipped = header.baseFeePerGas + tx.maxPriorityFeePerGas;
       const price = tipped < tx.maxFeePerGas ? tipped : tx.maxFeePerGas;
       if (price < header.baseFeePerGas) this.fail(replay, `${toHex(tx.hash)} does not pay the base fee`);
@@ -137,74 +229,71 @@ export class SerialOracle implements BlockChecker {
       const fee = receipt === undefined ? BigInt(tx.gasLimit) * price : this.burn(replay, receipt, tx);
       const value = receipt?.status === 0 ? 0n : tx.value;
       if (sender.balance < value + fee) this.fail(replay, `${toHex(tx.hash)} spends ${value + fee} wei of ${sender.balance}`);
-      this.move(replay, tx.senderKey, -value - fee);
-      if (receipt === undefined) {
-        this.open.set(bytesKey(tx.hash), { tx, coordinator: header.shard, fee, value, credited: false });
-        replay.sums.escrow += value + fee;
-      } else if (tx.toKey !== undefined) this.move(replay, tx.toKey, value);
+      replay.move(tx.senderKey, -value - fee);
+      if (receipt !== undefined) {
+        this.local(replay, tx, receipt);
+        return;
+      }
+      this.open.set(bytesKey(tx.hash), { tx, coordinator: header.shard, fee, value, applied: new Set(), logs: 0, made: undefined });
+      replay.sums.escrow += value + fee;
     });
+  }
+
+  /** A local transaction, but for its fee and what its sender pays. */
+  private local(replay: Replay, tx: PoolTransaction, receipt: TransactionReceipt): void {
+    const name = toHex(tx.hash);
+    if (tx.toKey === undefined && tx.calls === undefined) {
+      if (receipt.status === 0) return;
+      const { key, known } = this.model.create(replay, tx.senderKey, tx.nonce, dataOf(tx), tx.value);
+      if (!known) this.fail(replay, `${name} makes what the model does not know`);
+      const named = receipt.contractAddress;
+      if (named === undefined || bytesKey(named) !== key || this.model.ruleOfKey(key) !== replay.shard) this.fail(replay, `${name} makes ${toHex(keyBytes(key))} here, and should not`);
+      return;
+    }
+    const calls = callsOf(tx);
+    if (calls.some(({ toKey }) => this.model.homeOf(toKey) !== replay.shard)) this.fail(replay, `${name} runs here, and calls what lives elsewhere`);
+    const run = this.model.run(replay, calls);
+    if (run.ok && receipt.status === 0) run.undo();
+    // Of gas the model knows nothing.
+    const told = receipt.status === 1 ? run.ok : !run.ok || receipt.reason === 'out-of-gas';
+    if (!told) this.fail(replay, `${name} has status ${receipt.status}, the serial history says otherwise`);
+    const logs = receipt.status === 1 ? run.logs : 0;
+    if (receipt.logs.length !== logs) this.fail(replay, `${name} has ${receipt.logs.length} logs, the serial history gives ${logs}`);
   }
 
   private burn(replay: Replay, { gasUsed, effectiveGasPrice }: TransactionReceipt, tx: PoolTransaction): bigint {
     const burned = BigInt(gasUsed) * effectiveGasPrice;
     if (gasUsed > tx.gasLimit) this.fail(replay, `${toHex(tx.hash)} pays more than its gas limit`);
+    if (gasUsed < tx.intrinsicGas) this.fail(replay, `${toHex(tx.hash)} pays less than its intrinsic gas`);
     replay.sums.burned += burned;
     return burned;
   }
 
-  private touch({ touched }: Replay, key: string): Account {
-    const account = this.accounts.get(key) ?? { balance: 0n, nonce: 0 };
-    this.accounts.set(key, account);
-    touched.set(key, account);
-    return account;
-  }
-
-  /** Every account that a block moves wei of is its own shard's. */
-  private move(replay: Replay, key: string, wei: bigint): void {
-    this.touch(replay, key).balance += wei;
-    replay.sums.balances += wei;
-  }
-
-  /** What the block stores of accounts is what the model has, and nothing is left out. */
-  private compare(replay: Replay): void {
-    const { block, touched } = replay;
-    for (const { key, value } of block.delta.changes) {
-      const { owner, treeIndex } = decodeFlatKey(key);
-      // Of code and storage this model knows nothing.
-      if (!equalBytes(owner.subarray(0, NAMESPACE_BYTES), ACCOUNTS) || treeIndex !== BASIC_DATA_POSITION.treeIndex) continue;
-      const address = bytesKey(owner.subarray(NAMESPACE_BYTES));
-      const { balance, nonce } = value === undefined ? NOBODY : decodeBasicData(decodeFlatValue(value)[0]!.value);
-      this.stored.set(address, { balance, nonce });
-      touched.delete(address);
-      const wrong = this.differs(address);
-      if (wrong !== undefined) this.fail(replay, wrong);
-    }
-    // What moved and came back within the block is no change: it must be where the last change left it.
-    for (const key of touched.keys()) {
-      const wrong = this.differs(key);
-      if (wrong !== undefined) this.fail(replay, `${wrong}: the change is not in what is stored`);
+  /** What the block stores is what the model has, and nothing is left out: what moved and came back within the block is where the last change left it. */
+  private compare(replay: Replay, changed: ReadonlySet<string>): void {
+    for (const key of new Set([...changed, ...replay.touched])) {
+      const wrong = this.differs(replay.shard, key);
+      if (wrong !== undefined) this.fail(replay, changed.has(key) ? wrong : `${wrong}: the change is not in what is stored`);
     }
   }
 
-  private differs(key: string): string | undefined {
-    const stored = this.stored.get(key) ?? NOBODY;
-    const account = this.accounts.get(key) ?? NOBODY;
-    if (stored.balance === account.balance && stored.nonce === account.nonce) return undefined;
-    return `${toHex(keyBytes(key))} is stored with ${stored.balance} wei and nonce ${stored.nonce}, the serial history gives ${account.balance} and ${account.nonce}`;
+  private differs(shard: number, key: string): string | undefined {
+    const contract = this.model.contracts.get(key);
+    return this.accounts[shard]!.differs(key, contract?.home === shard ? contract.slots : undefined);
   }
 
-  /** Every account that there ever was, once more, and no transfer half done. */
+  /** Every account that there ever was, once more, and nothing half done. */
   atRest(): void {
-    if (this.open.size > 0) this.violations.add('serial', `${this.open.size} transfers are escrowed for ever`);
-    for (const key of new Set([...this.accounts.keys(), ...this.stored.keys()])) {
-      const wrong = this.differs(key);
-      if (wrong !== undefined) this.violations.add('serial', `at rest ${wrong}`);
-    }
+    if (this.open.size > 0) this.violations.add('serial', `${this.open.size} transactions are escrowed for ever`);
+    this.accounts.forEach((accounts, shard) => {
+      for (const key of accounts.keys()) {
+        const wrong = this.differs(shard, key);
+        if (wrong !== undefined) this.violations.add('serial', `at rest ${wrong}`);
+      }
+    });
   }
 
   private fail({ block }: Replay, what: string): void {
     this.violations.add('serial', `block ${block.header.height} of shard ${block.header.shard}: ${what}`);
   }
 }
-
-const NOBODY: Readonly<Account> = { balance: 0n, nonce: 0 };

@@ -1,7 +1,9 @@
 import {
   ACCOUNTS,
+  type Address,
   AssignmentTable,
   BASIC_DATA_POSITION,
+  BLOCK_HASHES,
   bytesKey,
   compareBytes,
   decodeBasicData,
@@ -9,7 +11,6 @@ import {
   decodeFlatKey,
   decodeFlatValue,
   decodeParkedCredit,
-  decodeRecord,
   encodeBasicData,
   encodeFlatKey,
   encodeFlatValue,
@@ -18,21 +19,19 @@ import {
   type Hasher,
   keyBytes,
   NAMESPACE_BYTES,
+  type Owner,
   PARKED,
   type ShardHeader,
+  STUBS,
   accountOwner,
   toHex,
   XTX_COORDINATOR,
   XTX_PARTICIPANT,
 } from '@shardlab/crosslink';
+import { basicDataOf, homesOf } from './homes.ts';
+import { ownersOf, recordAt } from './record-at.ts';
 import { stateRootOf } from './state-root-of.ts';
 import type { BlockChecker, ShardBlockRecord, Violations } from './violations.ts';
-
-/** What one flat value holds of a shard's wei. */
-interface Holding {
-  readonly balance: bigint;
-  readonly escrow: bigint;
-}
 
 /** Blocks of a shard between two of whose roots all is hashed anew; more where the state is large, so that it costs little for each block. */
 const ROOT_EVERY = 32;
@@ -42,6 +41,8 @@ interface Mirror {
   /** Flat values by `bytesKey` of their flat key: exactly the shard's state. */
   readonly values: Map<string, Uint8Array>;
   balances: bigint;
+  /** Wei of each record, by owner. */
+  readonly escrows: Map<string, bigint>;
   escrow: bigint;
   burned: bigint;
   transactions: number;
@@ -52,27 +53,32 @@ interface Mirror {
   unhashed: number;
 }
 
-const NOTHING: Holding = { balance: 0n, escrow: 0n };
+/** Wei in the flat value of an account: its balance. Code and storage hold none. */
+function balanceIn(key: Uint8Array, value: Uint8Array | undefined): bigint {
+  if (value === undefined || decodeFlatKey(key).treeIndex !== BASIC_DATA_POSITION.treeIndex) return 0n;
+  const basic = decodeFlatValue(value).find(({ suffix }) => suffix === BASIC_DATA_POSITION.suffix);
+  return basic === undefined ? 0n : decodeBasicData(basic.value).balance;
+}
 
-/** Wei in one flat value: an account's balance, or what a record of two-phase commit holds (R10). Code and storage hold none. */
-function holdingOf(key: Uint8Array, value: Uint8Array | undefined): Holding {
-  if (value === undefined) return NOTHING;
-  const { owner, treeIndex } = decodeFlatKey(key);
-  const space = owner.subarray(0, NAMESPACE_BYTES);
-  const ofAccount = equalBytes(space, ACCOUNTS);
-  if (ofAccount && treeIndex !== BASIC_DATA_POSITION.treeIndex) return NOTHING;
-  const leaves = decodeFlatValue(value).map((leaf) => leaf.value);
-  if (ofAccount) return { balance: decodeBasicData(leaves[0]!).balance, escrow: 0n };
-  if (equalBytes(space, XTX_PARTICIPANT)) return NOTHING;
-  const record = decodeRecord(leaves);
-  if (equalBytes(space, PARKED)) return { balance: 0n, escrow: decodeParkedCredit(record) };
+/** Wei that a record in the reserved key space holds (R10). */
+function escrowIn(of: Owner, record: Uint8Array | undefined): bigint {
+  if (record === undefined) return 0n;
+  const space = of.subarray(0, NAMESPACE_BYTES);
+  if (equalBytes(space, XTX_PARTICIPANT) || equalBytes(space, STUBS) || equalBytes(space, BLOCK_HASHES)) return 0n;
+  if (equalBytes(space, PARKED)) return decodeParkedCredit(record);
   if (!equalBytes(space, XTX_COORDINATOR)) throw new Error('a record in an unknown namespace');
   const { escrowValue, escrowFee } = decodeCoordinatorRecord(record);
-  return { balance: 0n, escrow: escrowValue + escrowFee };
+  return escrowValue + escrowFee;
 }
 
 function isRecord(key: Uint8Array): boolean {
   return compareBytes(key.subarray(0, NAMESPACE_BYTES), ACCOUNTS) !== 0;
+}
+
+/** Whether a key of the reserved space is of something that stays: a stub, or a block's hash. */
+function stays(key: Uint8Array): boolean {
+  const space = key.subarray(0, NAMESPACE_BYTES);
+  return equalBytes(space, STUBS) || equalBytes(space, BLOCK_HASHES);
 }
 
 /**
@@ -93,7 +99,7 @@ export class StateChecker implements BlockChecker {
     // Accounts do not move yet: the assignment of every epoch has no overrides.
     this.table = new AssignmentTable(this.hasher, { shards: genesis.shards, overrides: [] });
     const sums = { balances: 0n, escrow: 0n, burned: 0n, transactions: 0, records: 0, unhashed: 0 };
-    this.mirrors = Array.from({ length: genesis.shards }, () => ({ ...sums, values: new Map(), header: undefined }));
+    this.mirrors = Array.from({ length: genesis.shards }, () => ({ ...sums, values: new Map(), escrows: new Map(), header: undefined }));
     for (const { address, balance } of genesis.allocation) {
       if (balance === 0n) continue;
       const basic = new Uint8Array(32);
@@ -110,7 +116,10 @@ export class StateChecker implements BlockChecker {
     const mirror = this.mirrors[header.shard];
     if (mirror === undefined) return;
     this.undo(mirror, record);
+    const fresh = delta.changes.filter(({ key }) => !mirror.values.has(bytesKey(key)));
     for (const { key, value } of delta.changes) this.change(mirror, header, key, value);
+    for (const of of ownersOf(delta.changes.filter(({ key }) => isRecord(key)))) this.escrow(mirror, header, of);
+    for (const { key } of fresh) this.owned(mirror, header, key);
     mirror.transactions += receipts.length;
     const burned = receipts.reduce((sum, receipt) => sum + BigInt(receipt.gasUsed) * receipt.effectiveGasPrice, mirror.burned);
     mirror.burned = burned;
@@ -138,17 +147,25 @@ export class StateChecker implements BlockChecker {
     const mapKey = bytesKey(key);
     const before = mirror.values.get(mapKey);
     try {
-      const old = holdingOf(key, before);
-      const now = holdingOf(key, value);
-      mirror.balances += now.balance - old.balance;
-      mirror.escrow += now.escrow - old.escrow;
+      if (!isRecord(key)) mirror.balances += balanceIn(key, value) - balanceIn(key, before);
     } catch (error) {
       this.fail(header, `stores a flat value that can not be read: ${(error as Error).message}`);
     }
-    if (before === undefined) this.owned(header, key);
-    if (isRecord(key)) mirror.records += Number(value !== undefined) - Number(before !== undefined);
+    if (isRecord(key) && !stays(key)) mirror.records += Number(value !== undefined) - Number(before !== undefined);
     if (value === undefined) mirror.values.delete(mapKey);
     else mirror.values.set(mapKey, value);
+  }
+
+  /** Sums up the record of one owner anew: it may have several stems. */
+  private escrow(mirror: Mirror, header: ShardHeader, of: Owner): void {
+    try {
+      const wei = escrowIn(of, recordAt(mirror.values, of));
+      mirror.escrow += wei - (mirror.escrows.get(bytesKey(of)) ?? 0n);
+      if (wei === 0n) mirror.escrows.delete(bytesKey(of));
+      else mirror.escrows.set(bytesKey(of), wei);
+    } catch (error) {
+      this.fail(header, `stores a record that can not be read: ${(error as Error).message}`);
+    }
   }
 
   atRest(): void {
@@ -157,14 +174,21 @@ export class StateChecker implements BlockChecker {
       if (records !== 0) this.violations.add('state', `shard ${shard} holds ${records} records with their locks at rest`);
       if (header !== undefined) this.root(mirror, header);
     });
+    for (const wrong of homesOf(this.mirrors.map(({ values }) => values), (address) => this.table.shardOf(address))) this.violations.add('state', wrong);
   }
 
-  /** One owner per account and epoch: an account's leaves live on the shard that the assignment names, and so on that one alone. */
-  private owned(header: ShardHeader, key: Uint8Array): void {
-    if (isRecord(key)) return;
-    const address = decodeFlatKey(key).owner.subarray(NAMESPACE_BYTES);
+  /**
+   * One owner per account and epoch: an account's leaves live on the shard that the assignment names. But for contracts that were made elsewhere (R11): they have a
+   * nonce of at least 1 (EIP-161) as soon as they are there, and code, since the simulator's load makes none without. That a stub leads to each is seen at rest.
+   */
+  private owned(mirror: Mirror, header: ShardHeader, key: Uint8Array): void {
+    if (isRecord(key) || !mirror.values.has(bytesKey(key))) return;
+    const { owner: of } = decodeFlatKey(key);
+    const address = of.subarray(NAMESPACE_BYTES) as Address;
     const home = this.table.shardOf(address);
-    if (home !== header.shard) this.fail(header, `stores account ${toHex(address)}, which shard ${home} owns`);
+    if (home === header.shard) return;
+    const basic = basicDataOf(mirror.values, address);
+    if (basic === undefined || basic.nonce === 0 || basic.codeSize === 0) this.fail(header, `stores account ${toHex(address)}, which shard ${home} owns`);
   }
 
   private root(mirror: Mirror, header: ShardHeader): void {

@@ -1,13 +1,18 @@
 import { bytesKey, type Prng, type ShardId, type TransactionReceipt } from '@shardlab/crosslink';
 import type { PersistRecord, RejectionCode } from '@shardlab/shard';
 import type { SimCluster } from '../cluster.ts';
+import { ContractLoad, type Gain, type LoadedCall } from '../contracts/contract-load.ts';
 import { kitTransfer, type NetworkKit } from '../network-kit.ts';
-import type { PlannedTransfer } from './plan.ts';
+import type { PlannedCall, PlannedTransfer } from './plan.ts';
 
 /** Acceptance is not durability: what was forgotten is offered again, and these are what a client must expect when it does. */
 const EXPECTED: ReadonlySet<RejectionCode> = new Set(['already-known', 'nonce-too-low', 'busy', 'pool-full']);
 
-interface Sent extends PlannedTransfer {
+interface Sent {
+  readonly from: number;
+  /** Wei that the sender gives if it succeeds, and who of the kit's accounts gets how much. */
+  readonly value: bigint;
+  readonly gains: readonly Gain[];
   readonly home: ShardId;
   readonly raw: Uint8Array;
   readonly key: string;
@@ -28,12 +33,14 @@ export class SimClient {
   private readonly cluster: SimCluster;
   private readonly prng: Prng;
   private readonly hooks: ClientHooks;
+  private readonly contracts: ContractLoad;
   private readonly nonces = new Map<number, number>();
   private readonly sent = new Map<string, Sent>();
   private readonly unsettled = new Map<string, Sent>();
 
   constructor(kit: NetworkKit, modules: { readonly cluster: SimCluster; readonly prng: Prng; readonly hooks: ClientHooks }) {
     this.kit = kit;
+    this.contracts = new ContractLoad(kit);
     this.cluster = modules.cluster;
     this.prng = modules.prng;
     this.hooks = modules.hooks;
@@ -48,12 +55,25 @@ export class SimClient {
     return this.sent.size;
   }
 
-  send(transfer: PlannedTransfer): void {
-    const { from, to, value } = transfer;
+  send({ from, to, value }: PlannedTransfer): void {
+    const recipient = this.kit.accounts[to]!.address;
+    const signed = kitTransfer(this.kit, this.kit.accounts[from]!, recipient, this.nonce(from), BigInt(value));
+    this.take(from, { ...signed, value: BigInt(value), gains: [{ toKey: bytesKey(recipient), value: BigInt(value) }] });
+  }
+
+  /** Sends a contract transaction. */
+  call(planned: PlannedCall): void {
+    this.take(planned.from, this.contracts.sign(planned, this.nonce(planned.from)));
+  }
+
+  private nonce(from: number): number {
     const nonce = this.nonces.get(from) ?? 0;
     this.nonces.set(from, nonce + 1);
-    const { raw, hash } = kitTransfer(this.kit, this.kit.accounts[from]!, this.kit.accounts[to]!.address, nonce, BigInt(value));
-    const sent = { ...transfer, home: this.kit.accounts[from]!.home, raw, key: bytesKey(hash) };
+    return nonce;
+  }
+
+  private take(from: number, { raw, hash, value, gains }: LoadedCall): void {
+    const sent = { from, value, gains, home: this.kit.accounts[from]!.home, raw, key: bytesKey(hash) };
     this.sent.set(sent.key, sent);
     this.unsettled.set(sent.key, sent);
     this.hooks.submitted(sent.key);
@@ -89,6 +109,7 @@ export class SimClient {
       const key = bytesKey(receipt.txHash);
       if (this.receipts.has(key)) continue;
       this.receipts.set(key, receipt);
+      this.contracts.observe(receipt);
       if (this.unsettled.delete(key)) this.hooks.answered(key);
     }
   }
@@ -96,12 +117,17 @@ export class SimClient {
   /** What every account must hold, by index, as the receipts say. */
   expected(balance: bigint): bigint[] {
     const expected = this.kit.accounts.map(() => balance);
-    for (const [key, { from, to, value }] of this.sent) {
+    const indices = new Map(this.kit.accounts.map(({ address }, index) => [bytesKey(address), index]));
+    for (const [key, { from, value, gains }] of this.sent) {
       const receipt = this.receipts.get(key);
       if (receipt === undefined) continue;
-      const moved = receipt.status === 1 ? BigInt(value) : 0n;
-      expected[from]! -= moved + BigInt(receipt.gasUsed) * receipt.effectiveGasPrice;
-      expected[to]! += moved;
+      expected[from]! -= BigInt(receipt.gasUsed) * receipt.effectiveGasPrice;
+      if (receipt.status !== 1) continue;
+      expected[from]! -= value;
+      for (const gain of gains) {
+        const to = indices.get(gain.toKey);
+        if (to !== undefined) expected[to]! += gain.value;
+      }
     }
     return expected;
   }

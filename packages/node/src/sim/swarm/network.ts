@@ -1,4 +1,4 @@
-import type { NodeCrypto } from '../../crypto/types.ts';
+import type { ExecutionCrypto } from '../../crypto/types.ts';
 import type { NodeName } from '../../ports.ts';
 import { kitSecret, type NetworkKit, networkKit } from '../network-kit.ts';
 
@@ -12,7 +12,7 @@ export function accountsOf({ shards }: { readonly shards: number }): number {
 }
 
 /** The 32-byte secret seed of a swarm's validator. */
-export function simSecret(crypto: NodeCrypto, name: NodeName): Uint8Array {
+export function simSecret(crypto: ExecutionCrypto, name: NodeName): Uint8Array {
   return kitSecret(crypto, LABEL, name);
 }
 

@@ -24,10 +24,15 @@ export interface SwarmOptions {
   readonly txs: number;
   /** Share of them that cross shards, 0 to 1. */
   readonly crossShard: number;
+  /** Contract transactions (creations, calls, batches) in addition, as a share of `txs`; {@link CONTRACT_SHARE} if left out. */
+  readonly contracts?: number;
   readonly faults: readonly FaultKind[];
   /** See `parseLatency`. */
   readonly latency: string;
 }
+
+/** Contract transactions for each transfer: enough that every seed has conflicts among them, few enough that a run stays fast. */
+export const CONTRACT_SHARE = 0.1;
 
 /** What `shardlab sim` runs unless told otherwise. */
 export const SWARM_DEFAULTS: SwarmOptions = { shards: 3, validators: 4, txs: 500, crossShard: 0.2, faults: FAULT_KINDS, latency: 'lan' };

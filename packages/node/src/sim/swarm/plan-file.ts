@@ -2,7 +2,7 @@ import { ShardlabError } from '@shardlab/crosslink';
 import { nodeLabel } from '../../network/names.ts';
 import { accountsOf } from './network.ts';
 import { FAULT_KINDS, type SwarmOptions } from './options.ts';
-import { type FaultEvent, nodesOf, type Plan, type PlannedTransfer } from './plan.ts';
+import { CONTRACT_ACTIONS, type FaultEvent, nodesOf, type Plan, type PlannedCall, type PlannedTransfer } from './plan.ts';
 
 /** Faults, and transfers, that one plan can hold. */
 const EVENTS_MAX = 10_000;
@@ -48,6 +48,8 @@ export function readPlan(text: string, options: SwarmOptions): Plan {
     healMs: whole(plan, 'healMs', '', 0, TIME_MAX_MS),
     events: list(plan, 'events', '', EVENTS_MAX).map((event, index) => eventOf(record(event, `event ${index}`), `event ${index}: `, labels)),
     transfers: list(plan, 'transfers', '', TRANSFERS_MAX).map((transfer, index) => transferOf(record(transfer, `transfer ${index}`), `transfer ${index}: `, accounts)),
+    // Plans from before there were contracts have none.
+    calls: (plan['calls'] === undefined ? [] : list(plan, 'calls', '', TRANSFERS_MAX)).map((call, index) => callOf(record(call, `call ${index}`), `call ${index}: `, accounts)),
   };
 }
 
@@ -79,4 +81,9 @@ function transferOf(given: Readonly<Record<string, unknown>>, what: string, acco
     to: whole(given, 'to', what, 0, accounts - 1),
     value: whole(given, 'value', what, 0, VALUE_MAX),
   };
+}
+
+function callOf(given: Readonly<Record<string, unknown>>, what: string, accounts: number): PlannedCall {
+  const action = CONTRACT_ACTIONS.find((known) => known === given['action']) ?? wrong(`${what}action is none of ${CONTRACT_ACTIONS.join(', ')}`);
+  return { action, atMs: whole(given, 'atMs', what, 0, TIME_MAX_MS), from: whole(given, 'from', what, 0, accounts - 1), pick: whole(given, 'pick', what, 0, 0xffff_ffff) };
 }

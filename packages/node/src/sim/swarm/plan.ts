@@ -1,7 +1,7 @@
 import { BEACON, Prng, type ShardId } from '@shardlab/crosslink';
 import { nodeLabel } from '../../network/names.ts';
 import type { NodeName } from '../../ports.ts';
-import { BYZANTINE_FAULTS, type FaultKind, MACHINE_FAULTS, NETWORK_FAULTS, type SwarmOptions } from './options.ts';
+import { BYZANTINE_FAULTS, CONTRACT_SHARE, type FaultKind, MACHINE_FAULTS, NETWORK_FAULTS, type SwarmOptions } from './options.ts';
 
 /**
  * One thing that goes wrong, as plain data: a plan can be printed, shrunk and replayed. Times are virtual milliseconds since the start.
@@ -33,6 +33,19 @@ export interface PlannedTransfer {
   readonly value: number;
 }
 
+/** What the client's contract transactions do; see `ContractClient`. */
+export const CONTRACT_ACTIONS = ['create', 'add', 'revert', 'starve', 'move', 'overdraw', 'forward', 'make', 'batch', 'bad-batch'] as const;
+
+/** One contract transaction of the client's load. */
+export interface PlannedCall {
+  readonly atMs: number;
+  /** Index of an account. */
+  readonly from: number;
+  readonly action: (typeof CONTRACT_ACTIONS)[number];
+  /** 32 bits from which the rest is drawn: which contract, how much. */
+  readonly pick: number;
+}
+
 /** All that a seed decides, but for the draws within the run. */
 export interface Plan {
   readonly seed: number;
@@ -40,6 +53,7 @@ export interface Plan {
   readonly healMs: number;
   readonly events: readonly FaultEvent[];
   readonly transfers: readonly PlannedTransfer[];
+  readonly calls: readonly PlannedCall[];
 }
 
 /** How long things go wrong, and when the first transfer comes, in virtual milliseconds. */
@@ -58,7 +72,19 @@ export function nodesOf(options: Pick<SwarmOptions, 'shards' | 'validators'>): N
 export function makePlan(seed: number, options: SwarmOptions, homes: readonly ShardId[]): Plan {
   const prng = new Prng(seed);
   const events = new PlanWriter(prng.fork(), options).write();
-  return { seed, healMs: STORM_MS, events, transfers: makeLoad(prng.fork(), options, homes) };
+  const transfers = makeLoad(prng.fork(), options, homes);
+  return { seed, healMs: STORM_MS, events, transfers, calls: makeCalls(prng.fork(), options, homes.length) };
+}
+
+/** Creations first, so that there is something to call. */
+function makeCalls(prng: Prng, options: SwarmOptions, accounts: number): PlannedCall[] {
+  const count = Math.round(options.txs * (options.contracts ?? CONTRACT_SHARE));
+  return Array.from({ length: count }, (_, index) => {
+    const early = index < count / 5;
+    const atMs = FIRST_MS + prng.below(early ? 3_000 : STORM_MS - FIRST_MS - 500);
+    const action = early ? 'create' : CONTRACT_ACTIONS[prng.below(CONTRACT_ACTIONS.length)]!;
+    return { atMs, from: prng.below(accounts), action, pick: prng.u32() };
+  }).toSorted((a, b) => a.atMs - b.atMs);
 }
 
 function makeLoad(prng: Prng, options: SwarmOptions, homes: readonly ShardId[]): PlannedTransfer[] {

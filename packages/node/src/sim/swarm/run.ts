@@ -168,6 +168,7 @@ export class SeedRun {
     this.cluster.startAll();
     for (const event of this.plan.events) this.at(event.atMs, () => this.begin(event));
     for (const transfer of this.plan.transfers) this.at(transfer.atMs, () => this.client.send(transfer));
+    for (const call of this.plan.calls) this.at(call.atMs, () => this.client.call(call));
     this.at(this.plan.healMs, () => {
       this.armed.clear();
       this.checkers.healed(scheduler.nowMs());

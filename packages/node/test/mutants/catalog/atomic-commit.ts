@@ -70,9 +70,9 @@ export const ATOMIC_COMMIT: readonly Mutant[] = [
     name: 'credit-before-decision',
     what: 'the participant pays with its yes instead of with the Decision',
     edits: [
-      { file: PARTICIPANT, find: "this.answer(host, coordinator, record, { kind: 'yes' }, outcome.gasUsed);", replace: "host.receiveValue(coordinator, operation.value);\n      this.shared.parked.credit(host, operation.to, operation.value);\n      this.answer(host, coordinator, record, { kind: 'yes' }, outcome.gasUsed);" },
+      { file: PARTICIPANT, find: "this.answer(host, coordinator, record, { kind: 'yes' }, outcome.gasUsed);", replace: "host.receiveValue(coordinator, operation.value);\n      this.shared.parked.credit(host, operation.to, operation.value, record.txHash);\n      this.answer(host, coordinator, record, { kind: 'yes' }, outcome.gasUsed);" },
       { file: PARTICIPANT, find: 'if (commit && !host.receiveValue(source, value)) return false;', replace: '' },
-      { file: PARTICIPANT, find: 'if (commit) this.shared.parked.credit(host, record.operation.to, value);', replace: '' },
+      { file: PARTICIPANT, find: 'ack(commit ? this.apply(host, record, value) : NO_LOGS);', replace: 'ack(NO_LOGS);' },
     ],
     ground: LATE,
     seedsMax: 5,
@@ -105,7 +105,7 @@ export const ATOMIC_COMMIT: readonly Mutant[] = [
   {
     name: 'ack-never-sent',
     what: 'a participant applies the Decision and says nothing',
-    edits: [{ file: PARTICIPANT, find: "host.emit(source, { kind: 'ack', id, attempt, commit, logs: new Uint8Array(0) });", replace: '' }],
+    edits: [{ file: PARTICIPANT, find: "this.shared.loopback.send(host, source, { kind: 'ack', id, attempt, commit, logs });", replace: 'undefined;' }],
     ground: CALM,
     seedsMax: 3,
     finds: /^it does not end/,

@@ -33,7 +33,7 @@ export const DURABILITY: readonly Mutant[] = [
   {
     name: 'records-not-restored',
     what: 'a node that starts again does not read its open transactions',
-    edits: [{ file: ASSEMBLE, find: 'for (const { namespace, id, value } of state.allRecords()) protocol.restore(namespace, id, value);', replace: '' }],
+    edits: [{ file: ASSEMBLE, find: 'for (const { namespace, id, value } of state.protocolRecords()) protocol.restore(namespace, id, value);', replace: '' }],
     ground: CRASHES,
     seedsMax: 20,
     finds: /^it does not end|^sequences: |^state: |gives account/,

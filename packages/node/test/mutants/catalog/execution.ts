@@ -10,7 +10,7 @@ export const EXECUTION: readonly Mutant[] = [
   {
     name: 'nonce-not-taken',
     what: 'a transaction that leaves its shard does not use up its nonce',
-    edits: [{ file: RUN, find: 'this.opened(tx.sender).nonce++;', replace: '' }],
+    edits: [{ file: RUN, find: 'account.nonce++;', replace: '' }],
     ground: CALM,
     seedsMax: 3,
     finds: /^(serial|atomicity|serializability): /,
@@ -18,7 +18,7 @@ export const EXECUTION: readonly Mutant[] = [
   {
     name: 'fee-not-burned',
     what: 'what senders pay is booked nowhere',
-    edits: [{ file: RUN, find: 'this.context.totals.burned += fees;', replace: '' }],
+    edits: [{ file: RUN, find: 'this.ledger.burn(this.charged.fee * BigInt(this.chargedCount));', replace: '' }],
     ground: CALM,
     seedsMax: 3,
     finds: /^(state|supply): /,

@@ -48,7 +48,7 @@ export const RECEIPTS: readonly Mutant[] = [
         replace: 'next = Math.min(...[...(source?.chunks.keys() ?? [])].filter((first) => first >= next));\n      const chunk = source?.chunks.get(next);',
       },
       { file: 'shard/src/execution/check-proposal.ts', find: 'if (firstSequence !== next.get(source))', replace: 'if (firstSequence < next.get(source)!)' },
-      { file: 'shard/src/execution/block-run.ts', find: "invariant(sequence === pair.consumedSequence + 1, 'inbox sequence with a gap', { source, sequence });", replace: '' },
+      { file: 'shard/src/execution/ledger.ts', find: "invariant(sequence === pair.consumedSequence + 1, 'inbox sequence with a gap', { source, sequence });", replace: '' },
       { file: INBOX, find: 'return after.some(({ shard, consumedSequence }) => this.sources.get(shard)?.chunks.has(consumedSequence + 1) === true);', replace: 'return this.size > 0;' },
     ],
     ground: LOSSY,
@@ -66,7 +66,7 @@ export const RECEIPTS: readonly Mutant[] = [
   {
     name: 'messages-unsorted',
     what: 'what leaves with a block stands in the order in which it came up, not in that of the destinations',
-    edits: [{ file: 'shard/src/execution/block-run.ts', find: 'each.sort((a, b) => a.destination - b.destination)', replace: 'each' }],
+    edits: [{ file: 'shard/src/execution/ledger.ts', find: 'each.sort((a, b) => a.destination - b.destination)', replace: 'each' }],
     ground: THREE,
     seedsMax: 5,
     finds: /^sequences: .* out of order/,

@@ -6,6 +6,7 @@ const PARTICIPANT = 'crosslink/src/xtx/participant.ts';
 const INBOX = 'shard/src/exchange/inbox.ts';
 const CHECK = 'shard/src/execution/check-proposal.ts';
 const RUN = 'shard/src/execution/block-run.ts';
+const LEDGER = 'shard/src/execution/ledger.ts';
 const EXECUTOR = 'shard/src/execution/block-executor.ts';
 
 const STORM = { atMs: 0, untilMs: 20_000, nodes: [], percent: 0, ms: 0, effect: 0, before: true } as const;
@@ -27,7 +28,7 @@ const EAVESDROPPER = ground('eavesdropper', { txs: 60, crossShard: 0.8 }, {
     { file: 'node/src/sim/network.ts', find: 'seenMs: 120_000', replace: 'seenMs: 1' },
     { file: 'node/src/sim/checkers/violations.ts', find: 'const KEPT_MAX = 100;', replace: 'const KEPT_MAX = 1_000_000;' },
     { file: 'node/src/sim/swarm/run.ts', find: 'this.found.slice(0, 20)', replace: 'this.found' },
-    { file: COORDINATOR, find: "new Set(['conflict', 'busy', 'moved'])", replace: "new Set(['conflict', 'busy', 'moved', 'deadline'])" },
+    { file: COORDINATOR, find: "new Set(['conflict', 'busy', 'moved', 'needs'])", replace: "new Set(['conflict', 'busy', 'moved', 'needs', 'deadline'])" },
   ],
 });
 
@@ -43,8 +44,9 @@ function without(which: string): readonly Edit[] {
     { file: INBOX, find: 'let bytes = 0;\n    let next = consumed + 1;', replace: 'let bytes = 0;\n    taken.push(...(source?.again?.splice(0) ?? []));\n    let next = consumed + 1;' },
     { file: CHECK, find: 'if (firstSequence !== next.get(source))', replace: 'if (firstSequence > next.get(source)!)' },
     { file: CHECK, find: 'next.set(source, firstSequence + messages.length);', replace: 'next.set(source, Math.max(next.get(source)!, firstSequence + messages.length));' },
-    { file: RUN, find: "invariant(sequence === pair.consumedSequence + 1, 'inbox sequence with a gap', { source, sequence });", replace: '' },
-    { file: RUN, find: 'pair.consumedSequence = sequence;', replace: 'const fresh = sequence > pair.consumedSequence;\n    if (fresh) pair.consumedSequence = sequence;\n    return fresh;' },
+    { file: LEDGER, find: "invariant(sequence === pair.consumedSequence + 1, 'inbox sequence with a gap', { source, sequence });", replace: '' },
+    { file: LEDGER, find: 'pair.consumedSequence = sequence;', replace: 'const fresh = sequence > pair.consumedSequence;\n    if (fresh) pair.consumedSequence = sequence;\n    return fresh;' },
+    { file: RUN, find: 'this.ledger.consumed(source, sequence);', replace: 'return this.ledger.consumed(source, sequence);' },
     { file: EXECUTOR, find: 'run.consumed(segment.source', replace: 'const fresh = run.consumed(segment.source' },
     { file: EXECUTOR, find: 'if (message !== undefined) this.modules.protocol.receive', replace: `if (message !== undefined && (fresh || (${which}))) this.modules.protocol.receive` },
   ];

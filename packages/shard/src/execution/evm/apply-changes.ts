@@ -1,6 +1,6 @@
-import { bytesKey, invariant } from '@shardlab/crosslink';
-import type { ShardState } from '../../state/shard-state.ts';
-import type { WorldChanges } from './world-state.ts';
+import { type Address, bytesKey, invariant } from '@shardlab/crosslink';
+import type { Account, ShardState } from '../../state/shard-state.ts';
+import type { WorldChanges, WorldState } from './world-state.ts';
 import type { AccountChange } from './world/accounts.ts';
 
 /** No code: what a deleted account is left with. */
@@ -12,14 +12,15 @@ const NO_CODE = new Uint8Array(0);
  * what self-destruction burned. Throws `invariant` for a nonce above 2^53 - 1.
  */
 export function applyWorldChanges(state: ShardState, changes: WorldChanges): bigint {
+  const open = (address: Address): Account => state.open(bytesKey(address));
   let balances = 0n;
-  for (const change of changes.accounts) balances += applyAccount(state, change);
+  for (const change of changes.accounts) balances += applyAccount(state, change, open(change.address));
   // Slots come in runs of one account: its address is one array, see `WorldState.address`.
   let last: Uint8Array | undefined;
-  let account = undefined as ReturnType<ShardState['open']> | undefined;
+  let account: Account | undefined;
   for (const { address, key, value } of changes.slots) {
     if (account === undefined || address !== last) {
-      account = state.open(bytesKey(address));
+      account = open(address);
       last = address;
     }
     state.setStorage(account, key, value);
@@ -27,9 +28,18 @@ export function applyWorldChanges(state: ShardState, changes: WorldChanges): big
   return balances;
 }
 
-function applyAccount(state: ShardState, change: AccountChange): bigint {
-  const { address, balance, balanceBefore, codeHash, code } = change;
-  const account = state.open(bytesKey(address));
+/** As {@link applyWorldChanges}, of a world right after its transaction: slots are handed over without an object for each. `open` finds accounts in the state. */
+export function applyWorld(state: ShardState, world: WorldState, open: (address: Address) => Account): bigint {
+  let balances = 0n;
+  world.visitChangedAccounts((change) => {
+    balances += applyAccount(state, change, open(change.address));
+  });
+  world.visitChangedSlots((address, key, value) => state.setStorage(open(address), key, value));
+  return balances;
+}
+
+function applyAccount(state: ShardState, change: AccountChange, account: Account): bigint {
+  const { balance, balanceBefore, codeHash, code } = change;
   state.touch(account);
   if (change.deleted || change.storageEmptied) state.clearStorage(account);
   if (change.deleted) state.setCode(account, NO_CODE);

@@ -65,10 +65,17 @@ export class CodeCache {
   private readonly codes = new Map<string, Code>();
   private readonly bytesMax: number;
   private sizeBytes = 0;
+  private lastHash: Hash32 | undefined;
+  private last: Code | undefined;
 
   /** `bytesMax` bounds what the codes and their analyses take, roughly. */
   constructor(bytesMax: number = CACHE_BYTES_MAX) {
     this.bytesMax = bytesMax;
+  }
+
+  /** The code that was asked for last, if this very array was its hash: the state has one array for each code's hash. It is the newest: nothing goes before it. */
+  recent(hash: Hash32): Code | undefined {
+    return hash === this.lastHash ? this.last : undefined;
   }
 
   /** The code of that keccak-256; `load` gives its bytes if it is not here. */
@@ -78,10 +85,14 @@ export class CodeCache {
     if (known !== undefined) {
       this.codes.delete(key);
       this.codes.set(key, known);
+      this.lastHash = hash;
+      this.last = known;
       return known;
     }
     const code = new Code(load(), hash);
     this.codes.set(key, code);
+    this.lastHash = hash;
+    this.last = code;
     this.sizeBytes += weight(code);
     for (const [oldest, old] of this.codes) {
       if (this.sizeBytes <= this.bytesMax || old === code) break;

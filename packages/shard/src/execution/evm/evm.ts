@@ -23,8 +23,8 @@ import type { AccountId, BlockEnvironment, CallResult, EvmCrypto, EvmFork, Preco
 import { fromBigint, LIMBS } from './words/basic.ts';
 import type { EvmWorld } from './world.ts';
 
-/** 65,536 hashes: 6 MB. */
-const MEMO_ENTRIES_LOG2 = 16;
+/** At most 131,072 hashes: 13 MB. */
+const MEMO_ENTRIES_LOG2 = 17;
 /** Entries of a segment before it is compiled: a few blocks' worth of a hot contract, and never for what runs once. */
 const COMPILE_AFTER = 200;
 /** Gas is a number: more than this counts as this much. */
@@ -75,7 +75,7 @@ export class Evm {
   private readonly compiler: Compiler;
 
   /**
-   * `memoEntriesLog2`: remembers 2^memoEntriesLog2 hashes of mapping slots (16 by default, 6 MB). `compileAfter`: a segment of code that was entered so often is
+   * `memoEntriesLog2`: remembers 2^memoEntriesLog2 hashes of mapping slots (17 by default, 13 MB). `compileAfter`: a segment of code that was entered so often is
    * compiled to JavaScript, as far as the instructions that ran before pay for it (200 by default; 0: never; below 10, for tests: whatever it costs). Neither
    * changes any outcome.
    */

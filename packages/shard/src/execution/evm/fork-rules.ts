@@ -1,5 +1,5 @@
 import { ShardlabError } from '@shardlab/crosslink';
-import { GAS_TRANSACTION, intrinsicGas } from '../../transaction/intrinsic-gas.ts';
+import { dataFloor, dataGas, intrinsicGas } from '../../transaction/intrinsic-gas.ts';
 import type { EvmFork } from './types.ts';
 
 /** Gas of one blob (EIP-4844, `GAS_PER_BLOB`). */
@@ -8,10 +8,6 @@ export const GAS_PER_BLOB = 131_072;
 export const GAS_AUTHORIZATION_NEW = 25_000;
 /** What an authorization of an authority that existed costs (EIP-7702, `PER_AUTH_BASE_COST`). */
 export const GAS_AUTHORIZATION = 12_500;
-/** Floor price of a token of data (EIP-7623, `TOTAL_COST_FLOOR_PER_TOKEN`). */
-const GAS_FLOOR_TOKEN = 10;
-/** Standard price of a token: a zero byte is one, any other byte four (EIP-7623). */
-const GAS_TOKEN = 4;
 /** EIP-4844 `MIN_BASE_FEE_PER_BLOB_GAS`. */
 const BLOB_BASE_FEE_MIN = 1n;
 
@@ -53,8 +49,7 @@ export function intrinsicGasUnder(fork: EvmFork, tx: GasFields): { readonly gas:
   const { data } = tx;
   const gas = intrinsicGas(data, 0, data.length, tx.creation, tx.addresses, tx.keys) + GAS_AUTHORIZATION_NEW * tx.authorizations;
   if (!FORK_RULES[fork].dataFloor) return { gas, floor: 0 };
-  const tokens = (intrinsicGas(data, 0, data.length, false, 0, 0) - GAS_TRANSACTION) / GAS_TOKEN;
-  return { gas, floor: GAS_TRANSACTION + GAS_FLOOR_TOKEN * tokens };
+  return { gas, floor: dataFloor(dataGas(data, 0, data.length)) };
 }
 
 /**

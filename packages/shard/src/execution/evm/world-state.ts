@@ -9,6 +9,9 @@ import { ENTRY, Journal } from './world/journal.ts';
 import { Slots, type SlotValue } from './world/slots.ts';
 import { TransientSlots } from './world/transient-slots.ts';
 
+const NO_LOGS: EvmLog[] = [];
+const NO_CREDITS: WorldCredit[] = [];
+
 /** Value that goes to an account of another shard (R12). */
 export interface WorldCredit {
   readonly address: Address;
@@ -38,11 +41,13 @@ export class WorldState implements EvmWorld {
   private readonly slots: Slots;
   private readonly transient: TransientSlots;
   private readonly journal = new Journal();
+  private readonly isEmptied = (account: AccountId): boolean => this.slots.isEmptied(account);
+  private readonly empty = (account: AccountId): void => this.slots.empty(account);
   private transaction = 0;
   private warmLast = 0;
   private refundGas = 0;
-  private logList: EvmLog[] = [];
-  private creditList: WorldCredit[] = [];
+  private logList: EvmLog[] = NO_LOGS;
+  private creditList: WorldCredit[] = NO_CREDITS;
 
   /** `hashSeed`: a 32-bit number that keys the hash tables, so that nobody can choose addresses and slots that collide; it changes nothing that can be seen. */
   constructor(source: StateSource, crypto: Pick<Hasher, 'keccak256'>, codeCache: CodeCache, options: { readonly hashSeed?: number } = {}) {
@@ -108,13 +113,14 @@ export class WorldState implements EvmWorld {
     this.slots.begin(this.transaction);
     this.transient.clear();
     this.refundGas = 0;
-    this.logList = [];
-    this.creditList = [];
+    // Lists that were handed out are not changed: an empty one never is, because the first entry makes a new one.
+    this.logList = NO_LOGS;
+    this.creditList = NO_CREDITS;
   }
 
   /** Ends it: deletes what destroyed itself in the transaction that made it (EIP-6780), and touched accounts that are empty (EIP-161). */
   endTransaction(): void {
-    this.accounts.end((account) => this.slots.empty(account));
+    this.accounts.end(this.empty);
     this.journal.clear();
   }
 
@@ -181,7 +187,7 @@ export class WorldState implements EvmWorld {
   }
 
   balanceInto(account: AccountId, words: Words, at: number): void {
-    fromBigint(words, at, this.accounts.balance(account));
+    fromBigint(words, at, this.accounts.observeBalance(account));
   }
 
   addBalance(account: AccountId, wei: bigint): void {
@@ -227,6 +233,11 @@ export class WorldState implements EvmWorld {
     return this.accounts.wasCreated(account);
   }
 
+  /** Contracts that the transaction made, after {@link endTransaction}; for which the state said another home, they need a stub there (R11). */
+  created(): Address[] {
+    return this.accounts.created();
+  }
+
   selfDestruct(account: AccountId): void {
     this.accounts.selfDestruct(account);
   }
@@ -267,6 +278,7 @@ export class WorldState implements EvmWorld {
 
   log(entry: EvmLog): void {
     this.journal.push(ENTRY.LOG, 0);
+    if (this.logList === NO_LOGS) this.logList = [];
     this.logList.push(entry);
   }
 
@@ -277,6 +289,7 @@ export class WorldState implements EvmWorld {
 
   credit(account: AccountId, wei: bigint): void {
     this.journal.push(ENTRY.CREDIT, 0);
+    if (this.creditList === NO_CREDITS) this.creditList = [];
     this.creditList.push({ address: this.address(account), wei });
   }
 
@@ -287,7 +300,17 @@ export class WorldState implements EvmWorld {
 
   /** What differs from the source, after {@link endTransaction}. */
   changes(): WorldChanges {
-    return { accounts: this.accounts.changed((account) => this.slots.isEmptied(account)), slots: this.slots.changed() };
+    return { accounts: this.accounts.changed(this.isEmptied), slots: this.slots.changed() };
+  }
+
+  /** The accounts of {@link changes}, in the same order. */
+  visitChangedAccounts(visit: (change: AccountChange) => void): void {
+    this.accounts.visitChanged(this.isEmptied, visit);
+  }
+
+  /** The slots of {@link changes}, in the same order: 32 bytes of key and value, which hold until `visit` returns. */
+  visitChangedSlots(visit: (address: Address, key: Uint8Array, value: Uint8Array) => void): void {
+    this.slots.visitChanged(visit);
   }
 
   /** What was read of the source since the world was made or reset. */

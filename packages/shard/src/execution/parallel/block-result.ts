@@ -92,6 +92,7 @@ function combined(a: AccountChange, b: AccountChange): AccountChange {
     deleted: a.deleted || b.deleted,
     storageEmptied: a.storageEmptied || b.storageEmptied,
     nonce: a.nonce > b.nonce ? a.nonce : b.nonce,
+    nonceBefore: a.nonceBefore,
     balance: a.balance + b.balance - b.balanceBefore,
     balanceBefore: a.balanceBefore,
     codeHash: whole.codeHash,

@@ -152,7 +152,7 @@ export function forEachAccount(changes: RunChanges, emptyHash: Hash32, codeHashO
     const [nonceBefore, nonce] = [accountValues[at]!, accountValues[at + 1]!];
     const [balanceBefore, balance] = [readWide(accountValues, at + 2), readWide(accountValues, at + 6)];
     const codeHash = accountValues[at + 10] === 0n ? emptyHash : codeHashOf(address);
-    each({ address, deleted: false, storageEmptied: false, nonce, balance, balanceBefore, codeHash, code: undefined }, nonce !== nonceBefore);
+    each({ address, deleted: false, storageEmptied: false, nonce, nonceBefore, balance, balanceBefore, codeHash, code: undefined }, nonce !== nonceBefore);
   }
 }
 

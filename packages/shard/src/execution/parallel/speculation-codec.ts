@@ -12,6 +12,7 @@ const BYTES_PER_TRANSACTION = 1_024;
 const NONCE = 1;
 const BALANCE = 2;
 const CODE = 4;
+const OBSERVED = 8;
 
 function writeSlot(writer: Writer, { address, key, value }: SlotValue): void {
   writer.fixed(address, 20).fixed(key, 32).fixed(value, 32);
@@ -21,8 +22,8 @@ function readSlot(reader: Reader): SlotValue {
   return { address: reader.address(), key: reader.fixed(32), value: reader.fixed(32) };
 }
 
-function writeAccountRead(writer: Writer, { address, nonce, balance, codeHash }: AccountRead): void {
-  writer.fixed(address, 20).u8((nonce === undefined ? 0 : NONCE) | (balance === undefined ? 0 : BALANCE) | (codeHash === undefined ? 0 : CODE));
+function writeAccountRead(writer: Writer, { address, nonce, balance, codeHash, observed }: AccountRead): void {
+  writer.fixed(address, 20).u8((nonce === undefined ? 0 : NONCE) | (balance === undefined ? 0 : BALANCE) | (codeHash === undefined ? 0 : CODE) | (observed ? OBSERVED : 0));
   if (nonce !== undefined) writer.u256(nonce);
   if (balance !== undefined) writer.u256(balance);
   if (codeHash !== undefined) writer.fixed(codeHash, 32);
@@ -32,7 +33,7 @@ function readAccountRead(reader: Reader): AccountRead {
   const [address, bits] = [reader.address(), reader.u8()];
   const nonce = (bits & NONCE) === 0 ? undefined : reader.u256();
   const balance = (bits & BALANCE) === 0 ? undefined : reader.u256();
-  return { address, nonce, balance, codeHash: (bits & CODE) === 0 ? undefined : reader.hash() };
+  return { address, nonce, balance, codeHash: (bits & CODE) === 0 ? undefined : reader.hash(), observed: (bits & OBSERVED) !== 0 };
 }
 
 function writeHome(writer: Writer, { address, home }: HomeRead): void {

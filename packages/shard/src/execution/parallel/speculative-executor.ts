@@ -53,7 +53,7 @@ function withNonces(reads: WorldReads, changes: WorldChanges, source: StateSourc
   if (more.length === 0) return reads;
   const added = more.map(({ address }) => {
     const account = source.account(address);
-    return { address, nonce: account?.nonce ?? 0n, balance: undefined, codeHash: account?.codeHash ?? emptyHash };
+    return { address, nonce: account?.nonce ?? 0n, balance: undefined, codeHash: account?.codeHash ?? emptyHash, observed: false };
   });
   return { accounts: [...reads.accounts, ...added], slots: reads.slots };
 }

@@ -4,6 +4,7 @@ import { type Address, bytesKey, type ShardId, toHex } from '@shardlab/crosslink
 import fc from 'fast-check';
 import { applyWorldChanges } from '../../../src/execution/evm/apply-changes.ts';
 import { CodeCache } from '../../../src/execution/evm/code.ts';
+import { Homes } from '../../../src/execution/contracts/homes.ts';
 import { ShardSource } from '../../../src/execution/evm/shard-source.ts';
 import { WorldState } from '../../../src/execution/evm/world-state.ts';
 import { ShardState } from '../../../src/state/shard-state.ts';
@@ -87,7 +88,7 @@ test('what worlds change, applied several times a block, is what a model has; a 
   fc.assert(
     fc.property(fc.array(fc.array(step, { maxLength: 14 }), { maxLength: 4 }), (blocks) => {
       const state = new ShardState(crypto);
-      const source = new ShardSource({ shard: SHARD }, { state, assignment });
+      const source = new ShardSource({ shard: SHARD }, { state, homes: new Homes(SHARD, { state, assignment }) });
       const world = new WorldState(source, crypto, new CodeCache(1 << 20));
       let model = new Map<string, ModelAccount>();
       for (const block of blocks) {
@@ -125,7 +126,7 @@ test('worlds that ran beside each other commute where they only moved value', ()
   account.balance = 100n;
   state.commit();
   const worlds = [7n, -30n, 12n].map((wei) => {
-    const world = new WorldState(new ShardSource({ shard: SHARD }, { state, assignment }), crypto, new CodeCache(1 << 20));
+    const world = new WorldState(new ShardSource({ shard: SHARD }, { state, homes: new Homes(SHARD, { state, assignment }) }), crypto, new CodeCache(1 << 20));
     const id = world.accountOf(addresses[0]!);
     if (wei > 0n) world.addBalance(id, wei);
     else world.subBalance(id, -wei);
@@ -138,7 +139,7 @@ test('worlds that ran beside each other commute where they only moved value', ()
 
 test('deletion takes code and storage; emptied storage is emptied before new slots are written', () => {
   const state = new ShardState(crypto);
-  const source = new ShardSource({ shard: SHARD }, { state, assignment });
+  const source = new ShardSource({ shard: SHARD }, { state, homes: new Homes(SHARD, { state, assignment }) });
   const out = new Uint8Array(32);
   for (const address of addresses.slice(0, 2)) {
     const account = state.open(bytesKey(address));
@@ -148,7 +149,7 @@ test('deletion takes code and storage; emptied storage is emptied before new slo
     for (const slot of SLOTS) state.setStorage(account, word(slot), word(9n));
   }
   state.commit();
-  const before = { nonce: 1n, balance: 5n, balanceBefore: 5n, codeHash: crypto.keccak256(CODES[0]!), code: undefined };
+  const before = { nonce: 1n, nonceBefore: 1n, balance: 5n, balanceBefore: 5n, codeHash: crypto.keccak256(CODES[0]!), code: undefined };
   const gone = { ...before, address: addresses[0]!, deleted: true, storageEmptied: true, nonce: 0n, balance: 0n, codeHash: noCodeHash(crypto) };
   const emptied = { ...before, address: addresses[1]!, deleted: false, storageEmptied: true };
   const slots = [{ address: addresses[1]!, key: word(64n), value: word(3n) }];
@@ -164,7 +165,7 @@ test('deletion takes code and storage; emptied storage is emptied before new slo
 
 test('a source says what the state has, where accounts live, and nothing of who is nobody', () => {
   const state = new ShardState(crypto);
-  const source = new ShardSource({ shard: SHARD }, { state, assignment });
+  const source = new ShardSource({ shard: SHARD }, { state, homes: new Homes(SHARD, { state, assignment }) });
   const foreign = Uint8Array.from(addresses[0]!).fill(1, 19) as Address;
   const local = Uint8Array.from(addresses[0]!).fill(2, 19) as Address;
   const out = new Uint8Array(32).fill(1);

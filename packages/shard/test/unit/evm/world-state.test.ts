@@ -73,7 +73,7 @@ suite('a world state and its source', () => {
     world.endTransaction();
     const { accounts, slots } = world.reads();
     assert.deepEqual(slots, []);
-    assert.deepEqual(accounts, [{ address: addressOf(2), nonce: undefined, balance: 100n, codeHash: undefined }]);
+    assert.deepEqual(accounts, [{ address: addressOf(2), nonce: undefined, balance: 100n, codeHash: undefined, observed: false }]);
     const [change] = world.changes().accounts;
     assert.deepEqual([change?.address, change?.balanceBefore, change?.balance], [addressOf(1), 100n, 105n]);
   });

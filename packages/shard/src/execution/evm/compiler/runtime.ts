@@ -3,13 +3,14 @@ import type { Frame } from '../frame.ts';
 import { GAS_COLD_SLOT, GAS_WARM } from '../gas.ts';
 import { INSTRUCTIONS } from '../interpreter/instructions.ts';
 import type { Machine } from '../interpreter/machine.ts';
+import { emitLog } from '../interpreter/emit-log.ts';
 import { NEXT } from '../interpreter/outcome.ts';
 import { chargeStore } from '../interpreter/state-instructions.ts';
 import { exponentBytes } from '../interpreter/arithmetic.ts';
 import { growMemory } from '../memory.ts';
 import type { SlotId, Words } from '../types.ts';
 import { exp, mul, signExtend } from '../words/arithmetic.ts';
-import { LIMBS, toBytes } from '../words/basic.ts';
+import { LIMBS } from '../words/basic.ts';
 import { byte, sar, shl, shr } from '../words/bits.ts';
 import { addmod, div, mod, mulmod, sdiv, smod } from '../words/division.ts';
 import { leave } from './exits.ts';
@@ -44,14 +45,7 @@ function store(machine: Machine, frame: Frame, gas: number, slot: SlotId, value:
 
 /** LOG: the topics lie in a row among the temporaries. */
 function log(machine: Machine, frame: Frame, from: number, length: number, topicCount: number, topicsAt: number): void {
-  const topics: Uint8Array[] = [];
-  for (let i = 0; i < topicCount; i++) {
-    const topic = new Uint8Array(32);
-    toBytes(TEMPORARIES, topicsAt + LIMBS * i, topic, 0);
-    topics.push(topic);
-  }
-  const data = machine.memory.slice(from, from + length);
-  machine.world.log({ address: machine.world.address(frame.account), topics, data });
+  emitLog(machine, frame, { from, length }, { words: TEMPORARIES, topicsAt, step: LIMBS, count: topicCount });
 }
 
 /** Limb `index` of CALLDATALOAD where the data ends before the word does. */

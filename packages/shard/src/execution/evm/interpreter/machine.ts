@@ -7,6 +7,7 @@ import type { BlockEnvironment, EvmCrypto, EvmFork, Precompiles, TransactionEnvi
 import { fromBigint, fromBytes, LIMBS } from '../words/basic.ts';
 import type { EvmWorld } from '../world.ts';
 import { KeccakMemo } from './keccak-memo.ts';
+import { LogBytes } from './log-bytes.ts';
 import { PendingCall } from './pending-call.ts';
 
 /** Limbs that a frame's stack may take, and a few for the words below the next frame. */
@@ -44,6 +45,7 @@ export class Machine {
   readonly fork: EvmFork;
   readonly precompiles: Precompiles;
   readonly memo: KeccakMemo;
+  readonly logBytes = new LogBytes();
   world: EvmWorld;
   block: BlockEnvironment | undefined;
   transaction: TransactionEnvironment | undefined;

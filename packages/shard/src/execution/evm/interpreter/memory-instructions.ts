@@ -1,7 +1,8 @@
 import { GAS_COPY_WORD, GAS_KECCAK_WORD, GAS_LOG_BYTE, wordCount } from '../gas.ts';
 import { copyToMemory, expandMemory } from '../memory.ts';
-import { readWord, setNumber, setSmall, toBytes, toIndex, writeWord } from '../words/basic.ts';
+import { readWord, setNumber, setSmall, toIndex, writeWord } from '../words/basic.ts';
 import { charge, type Instruction } from './instruction.ts';
+import { emitLog } from './emit-log.ts';
 import { DONE, NEXT, OUT_OF_GAS, RETURN_DATA_OUT_OF_BOUNDS, REVERT, STATIC_VIOLATION, type Outcome } from './outcome.ts';
 
 const load: Instruction = (machine, frame) => {
@@ -157,15 +158,8 @@ function log(topicCount: number): Instruction {
     const length = toIndex(machine.stack, top - 8);
     if (!charge(frame, GAS_LOG_BYTE * length)) return OUT_OF_GAS;
     if (!expandMemory(machine, frame, offset, length)) return OUT_OF_GAS;
-    const topics: Uint8Array[] = [];
-    for (let i = 0; i < topicCount; i++) {
-      const topic = new Uint8Array(32);
-      toBytes(machine.stack, top - 16 - 8 * i, topic, 0);
-      topics.push(topic);
-    }
     const from = length === 0 ? 0 : frame.memoryAt + offset;
-    const data = machine.memory.slice(from, from + length);
-    machine.world.log({ address: machine.world.address(frame.account), topics, data });
+    emitLog(machine, frame, { from, length }, { words: machine.stack, topicsAt: top - 16, step: -8, count: topicCount });
     return NEXT;
   };
 }

@@ -1,8 +1,11 @@
-import { type Address, equalBytes, type Hash32, type Hasher, type Wei } from '@shardlab/crosslink';
+import { type Address, equalBytes, type Hash32, type Hasher } from '@shardlab/crosslink';
 import { type Code, type CodeCache, EMPTY_CODE } from '../code.ts';
 import type { AccountId, SourceAccount, StateSource } from '../types.ts';
-import { grownInt32, grownUint32, grownUint8 } from './columns.ts';
+import type { AccountChange, AccountRead } from './account-records.ts';
+import { grownInt32, grownUint32, grownUint8, KEEP_ACCOUNTS } from './columns.ts';
 import { ENTRY, type Journal } from './journal.ts';
+
+export type { AccountChange, AccountRead } from './account-records.ts';
 
 const ACCOUNTS_START = 256;
 /** In the column of homes: not asked yet. */
@@ -16,32 +19,10 @@ const READ_NONCE = 1;
 const READ_BALANCE = 2;
 const READ_CODE = 4;
 const READ_ALL = READ_NONCE | READ_BALANCE | READ_CODE;
+/** Code looked at the balance: BALANCE or SELFBALANCE. */
+const OBSERVED = 8;
 
 const NO_CODE = new Uint8Array(0);
-
-/** An account that differs from what the source has. */
-export interface AccountChange {
-  readonly address: Address;
-  /** The source has the account, and it is gone, with all its storage. */
-  readonly deleted: boolean;
-  /** Storage that the source has for it is void; slots that are listed as changed come after that. */
-  readonly storageEmptied: boolean;
-  readonly nonce: bigint;
-  readonly balance: Wei;
-  /** What the source said, so that a change can be applied as a difference. 0 if it has no such account. */
-  readonly balanceBefore: Wei;
-  readonly codeHash: Hash32;
-  /** The code, if the source has another one or none. */
-  readonly code: Uint8Array | undefined;
-}
-
-/** What execution rested on of an account, as the source said it; undefined: nothing rested on that part. */
-export interface AccountRead {
-  readonly address: Address;
-  readonly nonce: bigint | undefined;
-  readonly balance: Wei | undefined;
-  readonly codeHash: Hash32 | undefined;
-}
 
 /** Accounts over a {@link StateSource}, in columns by account. */
 export class Accounts {
@@ -71,6 +52,7 @@ export class Accounts {
   private touchedIn: Uint32Array = new Uint32Array(ACCOUNTS_START);
   /** Accounts of this transaction that are touched, and those that are to be deleted. */
   private readonly touched: AccountId[] = [];
+  private touchedCount = 0;
   private readonly destroyed: AccountId[] = [];
 
   constructor(modules: {
@@ -90,15 +72,18 @@ export class Accounts {
 
   reset(source: StateSource): void {
     this.source = source;
+    const { count } = this;
     this.count = 0;
-    for (const column of [this.sources, this.nonces, this.balances, this.hashes, this.codes, this.oldCodes]) column.length = 0;
+    if (count <= KEEP_ACCOUNTS) return;
+    for (const column of [this.sources, this.nonces, this.balances, this.hashes, this.codes]) column.length = 0;
   }
 
   begin(transaction: number): void {
     this.transaction = transaction;
-    this.touched.length = 0;
-    this.destroyed.length = 0;
-    this.oldCodes.length = 0;
+    this.touchedCount = 0;
+    if (this.touched.length > KEEP_ACCOUNTS) this.touched.length = 0;
+    if (this.destroyed.length !== 0) this.destroyed.length = 0;
+    if (this.oldCodes.length !== 0) this.oldCodes.length = 0;
   }
 
   /** To be called for each new account. */
@@ -170,6 +155,12 @@ export class Accounts {
     return this.balances[account]!;
   }
 
+  /** The balance, for code that asks for it. */
+  observeBalance(account: AccountId): bigint {
+    this.read(account, READ_BALANCE | OBSERVED);
+    return this.balances[account]!;
+  }
+
   /** Adds `wei`, which may be negative, without reading: what it was matters to nobody here. */
   addBalance(account: AccountId, wei: bigint): void {
     this.touch(account);
@@ -197,9 +188,13 @@ export class Accounts {
     if (known !== undefined) return known;
     this.read(account, READ_CODE);
     const hash = this.hashes[account]!;
-    const code = hash === this.emptyHash ? EMPTY_CODE : this.codeCache.get(hash, () => this.source.code(hash));
+    const code = hash === this.emptyHash ? EMPTY_CODE : (this.codeCache.recent(hash) ?? this.cachedCode(hash));
     this.codes[account] = code;
     return code;
+  }
+
+  private cachedCode(hash: Hash32): Code {
+    return this.codeCache.get(hash, () => this.source.code(hash));
   }
 
   codeHash(account: AccountId): Hash32 {
@@ -234,6 +229,15 @@ export class Accounts {
     return this.createdIn[account] === this.transaction;
   }
 
+  /** Contracts that the transaction made and that are there at its end. */
+  created(): Address[] {
+    const out: Address[] = [];
+    for (let account = 0; account < this.count; account++) {
+      if (this.createdIn[account] === this.transaction && this.nonces[account] !== 0n) out.push(this.addressOf(account));
+    }
+    return out;
+  }
+
   selfDestruct(account: AccountId): void {
     if (this.destroyedIn[account] === this.transaction) return;
     this.destroyedIn[account] = this.transaction;
@@ -244,7 +248,7 @@ export class Accounts {
   touch(account: AccountId): void {
     if (this.touchedIn[account] === this.transaction) return;
     this.touchedIn[account] = this.transaction;
-    this.touched.push(account);
+    this.touched[this.touchedCount++] = account;
     this.journal.push(ENTRY.TOUCHED, account);
   }
 
@@ -276,14 +280,15 @@ export class Accounts {
         return;
       case ENTRY.TOUCHED:
         this.touchedIn[account] = 0;
-        this.touched.pop();
+        this.touchedCount--;
     }
   }
 
   /** Removes what destroyed itself (EIP-6780) and what was touched and is empty (EIP-161). `emptied` is told of each whose storage goes. */
   end(emptied: (account: AccountId) => void): void {
     for (const account of this.destroyed) this.remove(account, emptied);
-    for (const account of this.touched) {
+    for (let i = 0; i < this.touchedCount; i++) {
+      const account = this.touched[i]!;
       if (this.loaded[account] === 0) this.load(account);
       if (!this.hasNothing(account)) {
         this.present[account] = 1;
@@ -297,27 +302,34 @@ export class Accounts {
   /** Accounts that differ from the source, in the order in which they were first seen. */
   changed(storageEmptied: (account: AccountId) => boolean): AccountChange[] {
     const out: AccountChange[] = [];
+    this.visitChanged(storageEmptied, (change) => void out.push(change));
+    return out;
+  }
+
+  /** The same, one by one. */
+  visitChanged(storageEmptied: (account: AccountId) => boolean, visit: (change: AccountChange) => void): void {
     for (let account = 0; account < this.count; account++) {
       if (this.loaded[account] === 0) continue;
       const source = this.sources[account];
       const emptied = source !== undefined && storageEmptied(account);
       const balanceBefore = source?.balance ?? 0n;
-      const sameCode = equalBytes(source?.codeHash ?? this.emptyHash, this.hashes[account]!);
+      const codeBefore = source?.codeHash ?? this.emptyHash;
+      const sameCode = codeBefore === this.hashes[account] || equalBytes(codeBefore, this.hashes[account]!);
       const gone = source !== undefined && this.present[account] === 0 && this.hasNothing(account);
       const same = sameCode && balanceBefore === this.balances[account] && (source?.nonce ?? 0n) === this.nonces[account];
       if (same && !emptied && !gone) continue;
-      out.push({
+      visit({
         address: this.addressOf(account),
         deleted: gone,
         storageEmptied: emptied,
         nonce: this.nonces[account]!,
+        nonceBefore: source?.nonce ?? 0n,
         balance: this.balances[account]!,
         balanceBefore,
         codeHash: this.hashes[account]!,
         code: sameCode ? undefined : this.code(account).bytes,
       });
     }
-    return out;
   }
 
   /** What of the source was read. */
@@ -332,6 +344,7 @@ export class Accounts {
         nonce: (reads & READ_NONCE) === 0 ? undefined : (source?.nonce ?? 0n),
         balance: (reads & READ_BALANCE) === 0 ? undefined : (source?.balance ?? 0n),
         codeHash: (reads & READ_CODE) === 0 ? undefined : (source?.codeHash ?? this.emptyHash),
+        observed: (reads & OBSERVED) !== 0,
       });
     }
     return out;

@@ -2,7 +2,7 @@ import type { Address } from '@shardlab/crosslink';
 import type { AccountId, Words } from '../types.ts';
 import { LIMBS, toBytes } from '../words/basic.ts';
 import { Buckets, hashAddress } from './buckets.ts';
-import { grownUint32 } from './columns.ts';
+import { grownUint32, KEEP_ACCOUNTS } from './columns.ts';
 
 const ACCOUNTS_START = 256;
 /** Limbs of an address. */
@@ -17,6 +17,7 @@ export class AddressTable {
   /** The same as bytes, made when they are first asked for. */
   private readonly bytes: (Address | undefined)[] = [];
   private readonly scratch: Uint32Array = new Uint32Array(LIMBS);
+  private readonly hashOf = (id: AccountId): number => hashAddress(this.seed, this.words, id * LIMBS);
   private readonly wordBytes: Uint8Array = new Uint8Array(32);
 
   constructor(seed: number) {
@@ -47,13 +48,16 @@ export class AddressTable {
     }
   }
 
-  /** The number of an address in bytes. */
+  /** The number of an address in bytes, which stay the caller's and must not change: they are what {@link address} hands out from now on, if the address is new. */
   internBytes(address: Address): AccountId {
     const { scratch } = this;
+    const { count } = this.buckets;
     for (let limb = 0, at = 16; limb < ADDRESS_LIMBS; limb++, at -= 4) {
       scratch[limb] = (address[at]! << 24) | (address[at + 1]! << 16) | (address[at + 2]! << 8) | address[at + 3]!;
     }
-    return this.intern(scratch, 0);
+    const id = this.intern(scratch, 0);
+    if (id === count) this.bytes[id] = address;
+    return id;
   }
 
   /** The address; shared, never written to. */
@@ -84,8 +88,8 @@ export class AddressTable {
   }
 
   clear(): void {
-    this.buckets.clear((id) => hashAddress(this.seed, this.words, id * LIMBS));
-    this.bytes.length = 0;
+    if (this.bytes.length > KEEP_ACCOUNTS) this.bytes.length = 0;
+    this.buckets.clear(this.hashOf);
   }
 
   private add(bucket: number, hash: number, words: Words, at: number): AccountId {

@@ -2,6 +2,8 @@ import type { Words } from '../types.ts';
 import { LIMBS } from '../words/basic.ts';
 
 const WORDS_START = 4096;
+/** Most old values that stay in memory when all is forgotten: setting a list's length to 0 throws its memory away. */
+const KEEP_BIGINTS = 64;
 
 /** What an entry of the journal undoes. */
 export const ENTRY = {
@@ -30,10 +32,12 @@ export class Journal {
   private words: Uint32Array = new Uint32Array(WORDS_START);
   /** Numbers that are wider than a word, and objects, stand beside. */
   private readonly bigints: bigint[] = [];
+  private bigintCount = 0;
 
   clear(): void {
     this.length = 0;
-    this.bigints.length = 0;
+    this.bigintCount = 0;
+    if (this.bigints.length > KEEP_BIGINTS) this.bigints.length = 0;
   }
 
   /** An entry of a kind and a number. */
@@ -46,7 +50,7 @@ export class Journal {
 
   /** An entry with an old value. */
   pushBigint(kind: number, id: number, old: bigint): void {
-    this.bigints.push(old);
+    this.bigints[this.bigintCount++] = old;
     this.push(kind, id);
   }
 
@@ -75,7 +79,7 @@ export class Journal {
 
   /** Takes the old value of the last entry that has one. */
   popBigint(): bigint {
-    return this.bigints.pop()!;
+    return this.bigints[--this.bigintCount]!;
   }
 
   /** Takes the last word of 8 limbs into `words`. */

@@ -18,6 +18,7 @@ export class SlotTable {
   rows: Uint32Array = new Uint32Array(SLOTS_START * ROW_WORDS);
   private readonly buckets = new Buckets();
   private readonly seed: number;
+  private readonly hashOf = (id: SlotId): number => hashSlot(this.seed, this.accountOf(id), this.rows, id * ROW_WORDS);
 
   constructor(seed: number) {
     this.seed = seed;
@@ -47,7 +48,7 @@ export class SlotTable {
   }
 
   clear(): void {
-    this.buckets.clear((id) => hashSlot(this.seed, this.accountOf(id), this.rows, id * ROW_WORDS));
+    this.buckets.clear(this.hashOf);
   }
 
   /** By differences of limbs, not by comparing them: what is above 2^31 would be compared as a double. */

@@ -181,12 +181,23 @@ export class Slots {
   /** Slots that differ from the source, in the order in which they were first seen. */
   changed(): SlotValue[] {
     const out: SlotValue[] = [];
-    for (let slot = 0; slot < this.table.count; slot++) {
-      const written = (this.table.rows[slot * ROW_WORDS + FLAGS]! & WRITTEN) !== 0;
-      if (!written || equalWords(this.values, slot * VALUE_WORDS, this.sources, slot * LIMBS)) continue;
-      out.push(this.describe(slot, this.values, slot * VALUE_WORDS));
-    }
+    for (let slot = 0; slot < this.table.count; slot++) if (this.isChanged(slot)) out.push(this.describe(slot, this.values, slot * VALUE_WORDS));
     return out;
+  }
+
+  /** The same, without an object for each: the arrays are overwritten by the next one. */
+  visitChanged(visit: (address: Address, key: Uint8Array, value: Uint8Array) => void): void {
+    for (let slot = 0; slot < this.table.count; slot++) {
+      if (!this.isChanged(slot)) continue;
+      writeWord(this.keyView, 0, this.table.rows, slot * ROW_WORDS);
+      writeWord(this.valueView, 0, this.values, slot * VALUE_WORDS);
+      visit(this.addressOf(this.table.accountOf(slot)), this.keyBytes, this.valueBytes);
+    }
+  }
+
+  private isChanged(slot: SlotId): boolean {
+    if ((this.table.rows[slot * ROW_WORDS + FLAGS]! & WRITTEN) === 0) return false;
+    return !equalWords(this.values, slot * VALUE_WORDS, this.sources, slot * LIMBS);
   }
 
   /** Slots that were read from the source, with what it said. */

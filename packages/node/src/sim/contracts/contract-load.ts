@@ -1,0 +1,125 @@
+import { type Address, bytesKey, keyBytes, Prng, type TransactionReceipt } from '@shardlab/crosslink';
+import type { SignedTransaction } from '@shardlab/shard';
+import { addressMadeBy } from '../checkers/contract-model.ts';
+import { kitBatch, kitCall, type KitAccount, type KitCall, type NetworkKit } from '../network-kit.ts';
+import type { PlannedCall } from '../swarm/plan.ts';
+import { CONTRACT_KINDS, INITCODE, TOKEN_SLOTS, words } from './bytecode.ts';
+
+type Kind = (typeof CONTRACT_KINDS)[number];
+
+/** What a transaction gives to accounts of the kit if it succeeds. */
+export interface Gain {
+  readonly toKey: string;
+  readonly value: bigint;
+}
+
+/** A transaction of the load, signed. */
+export interface LoadedCall extends SignedTransaction {
+  /** Wei that its sender gives if it succeeds. */
+  readonly value: bigint;
+  readonly gains: readonly Gain[];
+}
+
+/** Calls of a batch. */
+const BATCH_CALLS_MAX = 4;
+
+/** Makes the load's contract transactions: which contract a planned one means depends on which ones there are by then. */
+export class ContractLoad {
+  private readonly kit: NetworkKit;
+  private readonly known: Readonly<Record<Kind, Address[]>> = { counter: [], token: [], forwarder: [], factory: [] };
+  /** Kinds under way, by the hash of their creation. */
+  private readonly asked = new Map<string, Kind>();
+
+  /** Who has just sent value to the address that its next transaction makes: that is to be a creation. */
+  private readonly promised = new Set<KitAccount>();
+
+  constructor(kit: NetworkKit) {
+    this.kit = kit;
+  }
+
+  /** Signs a planned transaction. */
+  sign(planned: PlannedCall, nonce: number): LoadedCall {
+    const from = this.kit.accounts[planned.from]!;
+    const prng = new Prng(planned.pick);
+    switch (this.promised.delete(from) ? 'create' : planned.action) {
+      case 'create':
+        return this.create(from, nonce, CONTRACT_KINDS[prng.below(CONTRACT_KINDS.length)]!, prng);
+      case 'add':
+        return this.call(from, nonce, 'counter', prng, { data: words(2 * prng.below(1_000)) });
+      case 'revert':
+        return this.call(from, nonce, 'counter', prng, { data: words(1 + 2 * prng.below(1_000)) });
+      case 'starve':
+        return this.call(from, nonce, 'counter', prng, { data: words(2 + 2 * prng.below(1_000)), gas: 1 + prng.below(2_200) });
+      case 'move':
+        return this.call(from, nonce, 'token', prng, { data: words(prng.below(TOKEN_SLOTS), prng.below(TOKEN_SLOTS), prng.below(400)) });
+      case 'overdraw':
+        return this.call(from, nonce, 'token', prng, { data: words(0, 1, 1_000_000) });
+      case 'forward':
+        return this.forward(from, nonce, prng);
+      case 'make':
+        return this.call(from, nonce, 'factory', prng, { data: new Uint8Array(0), value: BigInt(prng.below(100)) });
+      case 'batch':
+      case 'bad-batch':
+        return this.batch(from, nonce, planned.action === 'bad-batch', prng);
+    }
+  }
+
+  private create(from: KitAccount, nonce: number, kind: Kind, prng: Prng): LoadedCall {
+    const call = { to: undefined, value: BigInt(prng.below(2) * prng.below(1_000)), data: INITCODE[kind] };
+    const signed = kitCall(this.kit, from, nonce, call);
+    this.asked.set(bytesKey(signed.hash), kind);
+    return { ...signed, value: call.value, gains: [] };
+  }
+
+  /** A call of some contract of the kind, or its creation while there is none. */
+  private call(from: KitAccount, nonce: number, kind: Kind, prng: Prng, call: Pick<KitCall, 'data' | 'gas'> & { readonly value?: bigint }, gains: readonly Gain[] = []): LoadedCall {
+    const to = this.any(kind, prng);
+    if (to === undefined) return this.create(from, nonce, kind, prng);
+    const value = call.value ?? 0n;
+    return { ...kitCall(this.kit, from, nonce, { ...call, to, value }), value, gains };
+  }
+
+  private any(kind: Kind, prng: Prng): Address | undefined {
+    const known = this.known[kind];
+    return known[prng.below(Math.max(1, known.length))];
+  }
+
+  /** To an account, a contract, or the address that the sender's next transaction makes. */
+  private forward(from: KitAccount, nonce: number, prng: Prng): LoadedCall {
+    const value = BigInt(1 + prng.below(1_000));
+    const account = this.kit.accounts[prng.below(this.kit.accounts.length)]!;
+    const contract = this.any(CONTRACT_KINDS[prng.below(2)]!, prng);
+    const shape = prng.below(4);
+    if (shape === 1) this.promised.add(from);
+    const target = shape === 0 && contract !== undefined ? contract : shape === 1 ? addressMadeBy(this.kit.crypto, from.address, nonce + 1) : account.address;
+    return this.call(from, nonce, 'forwarder', prng, { data: words(target), value }, [{ toKey: bytesKey(target), value }]);
+  }
+
+  private batch(from: KitAccount, nonce: number, bad: boolean, prng: Prng): LoadedCall {
+    const count = 1 + prng.below(BATCH_CALLS_MAX);
+    const calls: { readonly to: Address; readonly value: bigint; readonly data: Uint8Array }[] = [];
+    const gains: Gain[] = [];
+    for (let i = 0; i < count; i++) {
+      const counter = this.any('counter', prng);
+      if (counter !== undefined && prng.below(3) > 0) calls.push({ to: counter, value: 0n, data: words(2 * prng.below(100)) });
+      else {
+        const { address } = this.kit.accounts[prng.below(this.kit.accounts.length)]!;
+        const value = BigInt(1 + prng.below(1_000));
+        calls.push({ to: address, value, data: new Uint8Array(0) });
+        gains.push({ toKey: bytesKey(address), value });
+      }
+    }
+    const counter = this.any('counter', prng);
+    if (bad && counter !== undefined) calls.push({ to: counter, value: 0n, data: words(1) });
+    const value = calls.reduce((sum, call) => sum + call.value, 0n);
+    return { ...kitBatch(this.kit, from, nonce, calls), value, gains };
+  }
+
+  /** Learns of contracts that were made. */
+  observe({ txHash, status, contractAddress }: TransactionReceipt): void {
+    const kind = this.asked.get(bytesKey(txHash));
+    if (kind === undefined) return;
+    this.asked.delete(bytesKey(txHash));
+    if (status === 1 && contractAddress !== undefined) this.known[kind].push(keyBytes(bytesKey(contractAddress)) as Address);
+  }
+}

@@ -1,0 +1,107 @@
+import { ground, type Mutant } from '../mutant.ts';
+
+const PARTICIPANT = 'crosslink/src/xtx/participant.ts';
+const OPERATIONS = 'shard/src/execution/contracts/operations.ts';
+const RUN = 'shard/src/execution/block-run.ts';
+
+const CONTRACTS = ground('contracts', { shards: 3, txs: 30, contracts: 5 });
+const DELAYED = ground('late contracts', { shards: 3, txs: 30, contracts: 5, faults: ['delay', 'partition'] }, { parameters: { deadlineMs: 3_000 } });
+
+/** Contracts across shards (R11, R12, R16). */
+export const CONTRACTS_ACROSS: readonly Mutant[] = [
+  {
+    name: 'effects-on-abort',
+    what: 'a participant applies what its call did, though the Decision is to abort',
+    edits: [
+      {
+        file: PARTICIPANT,
+        find: 'ack(commit ? this.apply(host, record, value) : NO_LOGS);',
+        replace: 'if (!commit && record.effects !== undefined && value === record.operation.value) this.apply(host, record, value);\n    ack(commit ? this.apply(host, record, value) : NO_LOGS);',
+      },
+    ],
+    ground: DELAYED,
+    seedsMax: 10,
+    finds: /^serial: .* slot \d+/,
+  },
+  {
+    name: 'batch-in-halves',
+    what: 'a batch commits on its own shard\'s part, though another shard\'s part has failed',
+    edits: [
+      {
+        file: PARTICIPANT,
+        find: 'ack(commit ? this.apply(host, record, value) : NO_LOGS);',
+        replace: 'if (!commit && source === host.shard && record.effects !== undefined && record.operation.value === 0n) this.apply(host, record, value);\n    ack(commit ? this.apply(host, record, value) : NO_LOGS);',
+      },
+    ],
+    ground: CONTRACTS,
+    seedsMax: 10,
+    finds: /^serial: .* slot \d+/,
+  },
+  {
+    name: 'written-slot-locked-as-read',
+    what: 'what a call writes is locked as if it had only read it',
+    edits: [{ file: 'shard/src/execution/contracts/lock-set.ts', find: "requests.add(storageLock(address, key), 'write');", replace: "requests.add(storageLock(address, key), 'read');" }],
+    ground: CONTRACTS,
+    seedsMax: 10,
+    finds: /^serial: .* slot \d+/,
+  },
+  {
+    name: 'slots-not-locked',
+    what: 'slots are not locked at all',
+    edits: [
+      { file: 'shard/src/execution/contracts/lock-set.ts', find: "requests.add(storageLock(address, key), 'write');", replace: 'void key;' },
+      { file: 'shard/src/execution/contracts/lock-set.ts', find: "requests.add(storageLock(address, key), 'read');", replace: 'void key;' },
+    ],
+    ground: CONTRACTS,
+    seedsMax: 10,
+    finds: /^serial: .* slot \d+/,
+  },
+  {
+    name: 'local-call-over-locks',
+    what: 'a local call does not ask whether a cross-shard one holds its slots',
+    edits: [{ file: RUN, find: "if (this.isLocked(tx)) return 'blocked';", replace: '' }],
+    ground: CONTRACTS,
+    seedsMax: 10,
+    finds: /^serial: .* slot \d+/,
+  },
+  {
+    name: 'stub-not-kept',
+    what: 'the shard that an address belongs to by rule keeps no stub of the contract that was made elsewhere',
+    edits: [{ file: OPERATIONS, find: "state.putRecord('stub', address, encodeStub(home));", replace: '' }],
+    ground: CONTRACTS,
+    seedsMax: 5,
+    finds: /^(state: .* what leads to it leads to|serial: )/,
+  },
+  {
+    name: 'credit-not-forwarded',
+    what: 'value that meets a stub stays where the stub is',
+    edits: [{ file: 'crosslink/src/xtx/parked.ts', find: 'if (home === host.shard || home === source) {', replace: 'if (home >= 0) {' }],
+    ground: CONTRACTS,
+    seedsMax: 20,
+    finds: /^(serial|state): /,
+  },
+  {
+    name: 'credit-not-sent',
+    what: 'value that a contract gives to another shard leaves its books, and no message carries it',
+    edits: [{ file: 'shard/src/execution/contracts/credit-sender.ts', find: "this.ledger.emit(home, { kind: 'credit', txHash, to, value: wei });", replace: '' }],
+    ground: CONTRACTS,
+    seedsMax: 5,
+    finds: /^(sequences|supply): /,
+  },
+  {
+    name: 'prefunded-wei-left-behind',
+    what: 'what an address had before its contract was made elsewhere stays where it was',
+    edits: [{ file: OPERATIONS, find: 'if (account !== undefined && account.balance > 0n) {', replace: 'if (account !== undefined && account.balance < 0n) {' }],
+    ground: CONTRACTS,
+    seedsMax: 20,
+    finds: /^(serial|state): /,
+  },
+  {
+    name: 'logs-lost-in-ack',
+    what: 'the logs of another shard\'s part do not come back with its Ack',
+    edits: [{ file: PARTICIPANT, find: 'ack(commit ? this.apply(host, record, value) : NO_LOGS);', replace: 'if (commit) this.apply(host, record, value);\n    ack(NO_LOGS);' }],
+    ground: CONTRACTS,
+    seedsMax: 3,
+    finds: /^serial: .* logs/,
+  },
+];

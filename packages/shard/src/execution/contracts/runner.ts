@@ -1,0 +1,240 @@
+import { type Address, bytesKey, type EventLog, type Hash32, invariant, type ShardId, type Wei } from '@shardlab/crosslink';
+import type { ShardState } from '../../state/shard-state.ts';
+import { toEvmTransaction } from '../../transaction/evm-transaction.ts';
+import type { PoolTransaction, RecoveryPrimitives } from '../../transaction/types.ts';
+import { applyWorld } from '../evm/apply-changes.ts';
+import { applyAuthorizations } from '../evm/authorizations.ts';
+import { CodeCache } from '../evm/code.ts';
+import { Evm } from '../evm/evm.ts';
+import { FORK_RULES } from '../evm/fork-rules.ts';
+import { ShardSource } from '../evm/shard-source.ts';
+import { beginBlock, HISTORY_ADDRESS, HISTORY_CODE } from '../evm/system-calls.ts';
+import { type AppliedTransaction, applyTransaction, type EvmFeePolicy, type TransactionOutcome } from '../evm/transaction.ts';
+import type { Tracer } from '../evm/tracer.ts';
+import type { AccountId, BlockEnvironment, EvmCrypto, EvmFork, Halt } from '../evm/types.ts';
+import { type WorldChanges, type WorldCredit, WorldState } from '../evm/world-state.ts';
+import type { Homes } from './homes.ts';
+import { type LockRequest, lockSetOf } from './lock-set.ts';
+
+/** At most a fifth of the gas is given back (EIP-3529). */
+const REFUND_QUOTIENT = 5;
+const NO_BLOBS: readonly Uint8Array[] = [];
+const NOTHING = new Uint8Array(0);
+const HISTORY_KEY = bytesKey(HISTORY_ADDRESS);
+
+/** What a runner is for. */
+export interface ContractRunnerOptions {
+  readonly shard: ShardId;
+  readonly fork: EvmFork;
+  readonly feePolicy: EvmFeePolicy;
+  /** Keys hash tables: a random 32-bit number in a node; nothing that can be seen depends on it. */
+  readonly hashSeed?: number;
+}
+
+/** What a runner works on. */
+export interface ContractRunnerModules {
+  readonly crypto: EvmCrypto & RecoveryPrimitives;
+  readonly state: ShardState;
+}
+
+/** One call of an operation. */
+export interface OperationCall {
+  readonly to: Address;
+  readonly value: Wei;
+  readonly gasLimit: number;
+  readonly data: Uint8Array;
+}
+
+/** What a participant runs for a transaction of another shard (or of its own): calls one after the other, or a creation. */
+export type OperationRun =
+  | { readonly kind: 'calls'; readonly from: Address; readonly calls: readonly OperationCall[] }
+  | { readonly kind: 'create'; readonly from: Address; readonly value: Wei; readonly gasLimit: number; readonly initcode: Uint8Array; readonly nonce: number };
+
+/** What an operation came to. */
+export interface OperationResult {
+  /** undefined: it succeeded. */
+  readonly halt: Halt | undefined;
+  readonly gasUsed: number;
+  readonly logs: readonly EventLog[];
+  readonly credits: readonly WorldCredit[];
+}
+
+/**
+ * Runs contracts for blocks of one shard: the EVM over the shard's state. Each run works on a fresh overlay, which stays until the next run: the caller looks at what it
+ * read and changed, and applies it or lets it be.
+ */
+export class ContractRunner {
+  private readonly options: ContractRunnerOptions;
+  private readonly modules: ContractRunnerModules;
+  /** Made for the first contract: a shard without any pays nothing. */
+  private machine: { readonly evm: Evm; readonly world: WorldState } | undefined;
+  private source: ShardSource | undefined;
+  private block: BlockEnvironment | undefined;
+  private hooks: Tracer | undefined;
+
+  constructor(options: ContractRunnerOptions, modules: ContractRunnerModules) {
+    this.options = options;
+    this.modules = modules;
+  }
+
+  /** Hooks into execution, for traces; undefined: none. */
+  set tracer(tracer: Tracer | undefined) {
+    this.hooks = tracer;
+    if (this.machine !== undefined) this.machine.evm.tracer = tracer;
+  }
+
+  /** Begins a block: what follows runs in its environment. Makes the system calls of the fork, and applies what they change. */
+  begin(block: BlockEnvironment, homes: Homes, parentHash: Hash32): void {
+    const { fork, shard } = this.options;
+    const { state } = this.modules;
+    this.block = block;
+    this.source = new ShardSource({ shard }, { state, homes });
+    if (fork === 'cancun') return;
+    if (state.code(HISTORY_KEY).length === 0) installHistory(state);
+    const { evm, world } = this.fresh();
+    beginBlock(evm, world, block, parentHash);
+    this.apply();
+  }
+
+  /** The machine with an empty overlay. */
+  private fresh(): { readonly evm: Evm; readonly world: WorldState } {
+    const { source } = this;
+    invariant(source !== undefined, 'a run before the first block');
+    if (this.machine !== undefined) {
+      this.machine.world.reset(source);
+      return this.machine;
+    }
+    const { fork, hashSeed } = this.options;
+    const { crypto } = this.modules;
+    const world = new WorldState(source, crypto, new CodeCache(), hashSeed === undefined ? {} : { hashSeed });
+    const evm = new Evm({ fork }, { crypto, world });
+    evm.tracer = this.hooks;
+    return (this.machine = { evm, world });
+  }
+
+  private get world(): WorldState {
+    invariant(this.machine !== undefined, 'nothing has run');
+    return this.machine.world;
+  }
+
+  /** Applies the authorizations of a transaction (EIP-7702) whose call goes to another shard: those of accounts that live here, whatever becomes of the call. */
+  authorize(tx: PoolTransaction): void {
+    const { world } = this.fresh();
+    world.beginTransaction();
+    applyAuthorizations(world, this.environment().chainId, toEvmTransaction(tx, this.modules.crypto).authorizations);
+    world.endTransaction();
+    this.apply();
+  }
+
+  /** Runs a transaction on a fresh overlay. */
+  transaction(tx: PoolTransaction): TransactionOutcome {
+    const { evm, world } = this.fresh();
+    this.source?.expect(tx.sender, tx.senderKey, tx.to, tx.toKey);
+    return applyTransaction(evm, world, this.environment(), toEvmTransaction(tx, this.modules.crypto), this.options.feePolicy);
+  }
+
+  /**
+   * Runs an atomic batch whose calls all live here, on a fresh overlay: all happen, or none and the whole is paid for what ran. The caller has seen that nonce, gas and
+   * funds suffice.
+   */
+  batch(tx: PoolTransaction, calls: readonly OperationCall[], gasPrice: Wei): AppliedTransaction {
+    const { world, evm } = this.fresh();
+    const from = this.open(evm, world, tx.sender, gasPrice);
+    world.subBalance(from, BigInt(tx.gasLimit) * gasPrice + tx.value);
+    world.setNonce(from, BigInt(tx.nonce + 1));
+    const snapshot = world.snapshot();
+    const ran = runCalls(evm, world, calls, from);
+    if (ran.halt !== undefined) {
+      world.revertTo(snapshot);
+      world.addBalance(from, tx.value);
+    }
+    const spent = tx.intrinsicGas + ran.gasUsed;
+    const gasUsed = spent - Math.min(world.refund, Math.floor(spent / REFUND_QUOTIENT));
+    world.addBalance(from, BigInt(tx.gasLimit - gasUsed) * gasPrice);
+    const [logs, credits] = [world.logs(), world.credits()];
+    world.endTransaction();
+    return { status: ran.halt === undefined ? 1 : 0, gasUsed, gasPrice, logs, credits, output: NOTHING, halt: ran.halt, created: undefined };
+  }
+
+  /** Begins what runs without being an Ethereum transaction: the sender, warm as its recipients will be. */
+  private open(evm: Evm, world: WorldState, sender: Address, gasPrice: Wei): AccountId {
+    const block = this.environment();
+    world.beginTransaction();
+    world.keepWarm(FORK_RULES[evm.fork].precompileLast);
+    const from = world.accountOf(sender);
+    world.warmAccount(from);
+    world.warmAccount(world.accountOf(block.coinbase));
+    evm.begin(block, { origin: sender, gasPrice, blobHashes: NO_BLOBS });
+    return from;
+  }
+
+  /**
+   * Runs a participant's operation on a fresh overlay. The sender, who may live elsewhere, is given the value beforehand: it comes out of escrow with the Decision (R15).
+   * Intrinsic gas is the coordinator's affair.
+   */
+  operation(run: OperationRun, gasPrice: Wei): OperationResult {
+    const { world, evm } = this.fresh();
+    const from = this.open(evm, world, run.from, gasPrice);
+    const { halt, gasUsed } = run.kind === 'calls' ? runCalls(evm, world, run.calls, from) : runCreation(evm, world, run, from);
+    const refund = Math.min(world.refund, Math.floor(gasUsed / REFUND_QUOTIENT));
+    const [logs, credits] = [world.logs(), world.credits()];
+    world.endTransaction();
+    return { halt, gasUsed: halt === undefined ? gasUsed - refund : gasUsed, logs, credits };
+  }
+
+  /** What the last run read and changed, as locks; see {@link lockSetOf}. */
+  locks(payer?: Address): LockRequest[] {
+    return lockSetOf(this.world, payer);
+  }
+
+  /** Contracts that the last run made. */
+  created(): Address[] {
+    return this.world.created();
+  }
+
+  /** What the last run changed. */
+  changes(): WorldChanges {
+    return this.world.changes();
+  }
+
+  /** Applies what the last run changed. Returns by how many wei the sum of all balances changed. */
+  apply(): bigint {
+    const { source } = this;
+    invariant(source !== undefined, 'nothing has run');
+    return applyWorld(this.modules.state, this.world, (address) => source.open(address));
+  }
+
+  private environment(): BlockEnvironment {
+    invariant(this.block !== undefined, 'a run before the first block');
+    return this.block;
+  }
+}
+
+/** Puts the contract that keeps the hashes of blocks (EIP-2935) in its place, with the first block: every shard has its own, as it has its own precompiles. */
+function installHistory(state: ShardState): void {
+  const account = state.open(HISTORY_KEY);
+  state.touch(account);
+  account.nonce = 1;
+  state.setCode(account, HISTORY_CODE);
+}
+
+/** Runs calls in order, each given its value beforehand, until one fails. */
+function runCalls(evm: Evm, world: WorldState, calls: readonly OperationCall[], from: AccountId): { halt: Halt | undefined; gasUsed: number } {
+  let gasUsed = 0;
+  for (const { to, value, gasLimit, data } of calls) {
+    const account = world.accountOf(to);
+    world.warmAccount(account);
+    if (value !== 0n) world.addBalance(from, value);
+    const { halt, gasLeft } = evm.call({ caller: from, to: account, value, data, gas: gasLimit });
+    gasUsed += gasLimit - gasLeft;
+    if (halt !== undefined) return { halt, gasUsed };
+  }
+  return { halt: undefined, gasUsed };
+}
+
+function runCreation(evm: Evm, world: WorldState, run: OperationRun & { readonly kind: 'create' }, from: AccountId): { halt: Halt | undefined; gasUsed: number } {
+  const { value, gasLimit, initcode, nonce } = run;
+  if (value !== 0n) world.addBalance(from, value);
+  const { halt, gasLeft } = evm.create({ caller: from, value, initcode, gas: gasLimit, nonce: BigInt(nonce) });
+  return { halt, gasUsed: gasLimit - gasLeft };
+}
