@@ -234,7 +234,7 @@ export class BlockRun implements ProtocolHost {
     if (this.gasInVain > gasLimit) return 'blocked';
     const outcome = tx.calls === undefined ? contracts.transaction(tx) : contracts.batch(tx, tx.calls, price);
     if ('invalid' in outcome) return 'refused';
-    const foreign = contracts.created().filter((address) => this.homes.ruleOf(address) !== this.shard);
+    const foreign = this.homes.keptElsewhere(contracts.created());
     this.gasInVain += outcome.gasUsed;
     if (foreign.length > 0) return this.beginWithStubs(tx, price, foreign, bodyIndex);
     if (this.isLocked(tx)) return 'blocked';
@@ -253,13 +253,10 @@ export class BlockRun implements ProtocolHost {
   }
 
   /** Whether an open cross-shard transaction holds what the last run read or changed (R17). */
-  private isLocked({ sender, senderKey }: PoolTransaction): boolean {
-    const { protocol, contracts, state } = this.context;
+  private isLocked({ sender }: PoolTransaction): boolean {
+    const { protocol, contracts } = this.context;
     if (protocol.counts().locksHeld === 0) return false;
-    const account = state.account(senderKey);
-    // One with code (EIP-7702) spends like a contract, and does not only pay.
-    const payer = account !== undefined && hasCode(account) ? undefined : sender;
-    return contracts.locks(payer).some(({ key, mode }) => protocol.forbids(key, mode));
+    return contracts.locks(sender).some(({ key, mode }) => protocol.forbids(key, mode));
   }
 
   /** The receipt and event of a transaction that ran here. Arguments one by one: an object for them is a tenth of a transfer. */

@@ -1,9 +1,9 @@
-import type { Address, Hash32, Hasher, TxHash, Wei } from '@shardlab/crosslink';
+import { type Address, CALLS_MAX, type Hash32, type Hasher, type TxHash, type Wei } from '@shardlab/crosslink';
 
 /** EIP-2718 type of Shardlab's own transaction, the atomic batch: several calls, on any shards, of which all happen or none. */
 export const BATCH_TYPE = 0x70;
-/** Most calls of one atomic batch. */
-export const BATCH_CALLS_MAX = 16;
+/** Most calls of one atomic batch: one shard may have them all. */
+export const BATCH_CALLS_MAX: number = CALLS_MAX;
 
 /**
  * EIP-2718 transaction types that a network can accept: 0 legacy (EIP-155 or before it), 1 access list (EIP-2930), 2 dynamic fee (EIP-1559), 4 set code (EIP-7702; from

@@ -50,6 +50,11 @@ export class Homes {
     return this.assignment.shardOf(address);
   }
 
+  /** Of contracts that were made here, those whose stub another shard has to keep. */
+  keptElsewhere(created: readonly Address[]): Address[] {
+    return created.filter((address) => this.ruleOf(address) !== this.shard);
+  }
+
   /** Whether the address is a precompile's, or one that a later fork may give to one. */
   isPrecompile(address: Address): boolean {
     return address[0] === 0 && smallNumber(address) !== 0;

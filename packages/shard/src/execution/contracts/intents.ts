@@ -1,4 +1,4 @@
-import { type Address, type Call, type CoordinatorRecord, type Hasher, type Operation, type ShardId, type Stub, STUBS_MAX } from '@shardlab/crosslink';
+import { type Address, type Call, type CoordinatorRecord, type Hasher, keepStubs, type Operation, type ShardId, type Stub, STUBS_MAX } from '@shardlab/crosslink';
 import { dataOf } from '../../transaction/evm-transaction.ts';
 import type { PoolTransaction } from '../../transaction/types.ts';
 import { createAddress } from '../evm/creations.ts';
@@ -15,8 +15,7 @@ export function operationOf(tx: PoolTransaction): Operation {
   const gasLimit = tx.gasLimit - tx.intrinsicGas;
   if (to === undefined) throw new TypeError('a creation has no recipient');
   if (tx.dataLength === 0) return { kind: 'transfer', from, to, value, gasLimit };
-  const data = dataOf(tx);
-  return { kind: 'call', from, value, gasLimit, calls: [{ to, value, gasLimit, data }], stubs: [], granted: [] };
+  return callsOf(from, [{ to, value, gasLimit, data: dataOf(tx) }], []);
 }
 
 function callsOf(from: Address, calls: readonly Call[], granted: readonly Address[]): Operation {
@@ -32,7 +31,7 @@ function ownOperation(tx: PoolTransaction, granted: readonly Address[]): Operati
   if (tx.calls !== undefined) return callsOf(from, tx.calls, granted);
   const data = dataOf(tx);
   if (to === undefined) return { kind: 'create', from, nonce, value, gasLimit, initcode: data, stubs: [], granted };
-  return { kind: 'call', from, value, gasLimit, calls: [{ to, value, gasLimit, data }], stubs: [], granted };
+  return callsOf(from, [{ to, value, gasLimit, data }], granted);
 }
 
 /** The parts of a transaction that makes the contracts `created` here, whose stubs the shards of `ruleOf` have to keep (R11). Undefined if they are too many. */
@@ -46,7 +45,7 @@ export function partsWithStubs(own: ShardId, tx: PoolTransaction, created: reado
     else known.push({ address, home: own });
   }
   const parts: Part[] = [{ shard: own, operation: ownOperation(tx, created) }];
-  for (const [shard, kept] of stubs) parts.push({ shard, operation: { kind: 'call', from: tx.sender, value: 0n, gasLimit: 0, calls: [], stubs: kept, granted: [] } });
+  for (const [shard, kept] of stubs) parts.push({ shard, operation: keepStubs(tx.sender, kept) });
   return parts;
 }
 

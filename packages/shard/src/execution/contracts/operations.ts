@@ -89,19 +89,13 @@ export class Operations {
     const no = (reason: AbortReason): OperationOutcome => ({ kind: 'no', gasUsed, reason });
     if (halt !== undefined) return no(reasonOf(halt));
     const granted = operation.kind === 'transfer' ? new Set<string>() : new Set(operation.granted.map(bytesKey));
-    const stubless = contracts.created().filter((address) => homes.ruleOf(address) !== this.shard && !granted.has(bytesKey(address)));
+    const stubless = homes.keptElsewhere(contracts.created()).filter((address) => !granted.has(bytesKey(address)));
     if (stubless.length > NEEDS_MAX) return no('needs');
     if (stubless.length > 0) return { kind: 'needs', gasUsed, accounts: stubless.map((address) => ({ shard: homes.ruleOf(address), address })) };
     if (!credits.fit(sent)) return no('refused');
     const effects = encodeEffects(effectsOf(contracts.changes(), sent.map((credit) => ({ ...credit, home: homes.homeOf(credit.address) })), logs));
     if (effects.length > EFFECTS_BYTES_MAX || encodeLogs(logs).length > ACK_LOGS_BYTES_MAX) return no('refused');
-    return { kind: 'yes', gasUsed, locks: [...contracts.locks(this.payerOf(operation.from)), ...this.furtherLocks(operation)], effects };
-  }
-
-  /** The sender, if it only pays. One with code (EIP-7702) may spend what it has, and must hold its balance for that like any contract. */
-  private payerOf(from: Address): Address | undefined {
-    const account = this.modules.state.account(bytesKey(from));
-    return account !== undefined && hasCode(account) ? undefined : from;
+    return { kind: 'yes', gasUsed, locks: [...contracts.locks(operation.from), ...this.furtherLocks(operation)], effects };
   }
 
   /** The account where the sender lives here was debited when the value went to escrow; the addresses of stubs are taken whole. */
@@ -143,7 +137,7 @@ export class Operations {
   }
 
   /** R11: what was prefunded goes to where the contract lives, and so does everything that comes later. */
-  private keepStub(address: Parameters<Homes['homeOf']>[0], home: ShardId, txHash: TxHash): void {
+  private keepStub(address: Address, home: ShardId, txHash: TxHash): void {
     const { state, ledger, credits } = this.modules;
     const account = state.account(bytesKey(address));
     if (account !== undefined && account.balance > 0n) {

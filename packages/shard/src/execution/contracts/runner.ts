@@ -10,10 +10,9 @@ import { FORK_RULES } from '../evm/fork-rules.ts';
 import { ShardSource } from '../evm/shard-source.ts';
 import { beginBlock, HISTORY_ADDRESS, HISTORY_CODE } from '../evm/system-calls.ts';
 import { type AppliedTransaction, applyTransaction, type EvmFeePolicy, type TransactionOutcome } from '../evm/transaction.ts';
-import type { Tracer } from '../evm/tracer.ts';
 import type { AccountId, BlockEnvironment, EvmCrypto, EvmFork, Halt } from '../evm/types.ts';
 import { type WorldChanges, type WorldCredit, WorldState } from '../evm/world-state.ts';
-import type { Homes } from './homes.ts';
+import { hasCode, type Homes } from './homes.ts';
 import { type LockRequest, lockSetOf } from './lock-set.ts';
 
 /** At most a fifth of the gas is given back (EIP-3529). */
@@ -70,17 +69,10 @@ export class ContractRunner {
   private machine: { readonly evm: Evm; readonly world: WorldState } | undefined;
   private source: ShardSource | undefined;
   private block: BlockEnvironment | undefined;
-  private hooks: Tracer | undefined;
 
   constructor(options: ContractRunnerOptions, modules: ContractRunnerModules) {
     this.options = options;
     this.modules = modules;
-  }
-
-  /** Hooks into execution, for traces; undefined: none. */
-  set tracer(tracer: Tracer | undefined) {
-    this.hooks = tracer;
-    if (this.machine !== undefined) this.machine.evm.tracer = tracer;
   }
 
   /** Begins a block: what follows runs in its environment. Makes the system calls of the fork, and applies what they change. */
@@ -108,7 +100,6 @@ export class ContractRunner {
     const { crypto } = this.modules;
     const world = new WorldState(source, crypto, new CodeCache(), hashSeed === undefined ? {} : { hashSeed });
     const evm = new Evm({ fork }, { crypto, world });
-    evm.tracer = this.hooks;
     return (this.machine = { evm, world });
   }
 
@@ -182,9 +173,13 @@ export class ContractRunner {
     return { halt, gasUsed: halt === undefined ? gasUsed - refund : gasUsed, logs, credits };
   }
 
-  /** What the last run read and changed, as locks; see {@link lockSetOf}. */
-  locks(payer?: Address): LockRequest[] {
-    return lockSetOf(this.world, payer);
+  /**
+   * What the last run, of `sender`, read and changed, as locks; see {@link lockSetOf}. A sender with code (EIP-7702) may spend what it has, and must hold its balance for that
+   * like any contract; any other only pays.
+   */
+  locks(sender: Address): LockRequest[] {
+    const account = this.modules.state.account(bytesKey(sender));
+    return lockSetOf(this.world, account !== undefined && hasCode(account) ? undefined : sender);
   }
 
   /** Contracts that the last run made. */
