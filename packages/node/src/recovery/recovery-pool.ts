@@ -2,12 +2,13 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 
 import { invariant, ShardlabError } from '@shardlab/crosslink';
-import { AdmissionBatch, type AdmissionPolicy, RECORD_BYTES } from '@shardlab/shard';
+import type { AdmissionBatch, AdmissionPolicy } from '@shardlab/shard';
 
 import { resolveLibraries } from '../crypto/create-crypto.ts';
 import type { Done } from '../ports.ts';
-import { RECOVER_MAX, type SenderRecovery } from './sender-recovery.ts';
-import { type RecoveryRequest, type Slice, sliceRequest, SliceQueue } from './slice-queue.ts';
+import { RequestBook, type RequestBookOptions } from './request-book.ts';
+import type { SenderRecovery } from './sender-recovery.ts';
+import { type Slice, SliceQueue } from './slice-queue.ts';
 import { packRaws, type WorkerMessage, type WorkerRequest, type WorkerSetup } from './wire.ts';
 
 /** Slices in one message: with slices of 64, batches of up to 512 transactions. */
@@ -20,14 +21,10 @@ const DEATHS_MAX = 3;
 const FAILED_STARTS_MAX = 5;
 
 /** Sizes of a {@link RecoveryPool}. */
-export interface RecoveryPoolOptions {
+export interface RecoveryPoolOptions extends RequestBookOptions {
   readonly policy: AdmissionPolicy;
   /** Threads; default: the cores of the machine. */
   readonly workers?: number;
-  /** Most transactions that wait or run, over all calls; default {@link RECOVER_MAX}. */
-  readonly queueMax?: number;
-  /** Most bytes of them; default 64 MiB. */
-  readonly queueBytesMax?: number;
   /** See `createCrypto`. */
   readonly libraries?: 'native' | 'portable';
   /** See `createCrypto`. */
@@ -53,15 +50,11 @@ interface Slot {
  */
 export class RecoveryPool implements SenderRecovery {
   private readonly workers: number;
-  private readonly queueMax: number;
-  private readonly queueBytesMax: number;
   private readonly setup: WorkerSetup;
   private readonly modules: RecoveryPoolModules;
   private readonly slots = new Set<Slot>();
   private readonly queue = new SliceQueue();
-  private readonly open = new Set<RecoveryRequest>();
-  private transactions = 0;
-  private bytes = 0;
+  private readonly book: RequestBook;
   private nextId = 0;
   private failedStarts = 0;
   private phase: 'new' | 'running' | 'stopped' = 'new';
@@ -72,8 +65,7 @@ export class RecoveryPool implements SenderRecovery {
   constructor(options: RecoveryPoolOptions, modules: RecoveryPoolModules = {}) {
     this.workers = options.workers ?? availableParallelism();
     invariant(Number.isInteger(this.workers) && this.workers >= 1, 'a recovery pool has at least one worker');
-    this.queueMax = options.queueMax ?? RECOVER_MAX;
-    this.queueBytesMax = options.queueBytesMax ?? 64 * 1024 * 1024;
+    this.book = new RequestBook(options);
     this.setup = { policy: options.policy, libraries: resolveLibraries(options), transactions: options.transactions ?? 'secp256k1' };
     this.modules = modules;
   }
@@ -84,27 +76,11 @@ export class RecoveryPool implements SenderRecovery {
 
   /** Transactions that wait or run: for a gauge. */
   get pending(): number {
-    return this.transactions;
+    return this.book.pending;
   }
 
   recover(raws: readonly Uint8Array[], done: Done<AdmissionBatch>): void {
-    let bytes = 0;
-    for (const raw of raws) bytes += raw.length;
-    const refusal = this.refusal(raws.length, bytes);
-    if (refusal !== undefined) {
-      queueMicrotask(() => done({ ok: false, error: refusal }));
-      return;
-    }
-    const records = new Uint8Array(raws.length * RECORD_BYTES);
-    if (raws.length === 0) {
-      queueMicrotask(() => done({ ok: true, value: new AdmissionBatch(raws, records) }));
-      return;
-    }
-    const request: RecoveryRequest = { raws, records, bytes, done, missing: raws.length, closed: false };
-    this.open.add(request);
-    this.transactions += raws.length;
-    this.bytes += bytes;
-    this.queue.push(sliceRequest(request));
+    this.queue.push(this.book.take(raws, done, this.refusal()));
     this.dispatch();
   }
 
@@ -120,21 +96,13 @@ export class RecoveryPool implements SenderRecovery {
     // Whoever awaits start() sees this; where nobody does, it is no unhandled rejection.
     this.started.promise.catch(() => undefined);
     this.phase = 'stopped';
-    this.failAll(new ShardlabError('recovery/stopped', 'sender recovery was stopped'));
+    this.book.failAll(new ShardlabError('recovery/stopped', 'sender recovery was stopped'));
     await Promise.all(Array.from(this.slots, (slot) => slot.worker.terminate()));
   }
 
-  /** Why a call cannot be taken, if so. */
-  private refusal(count: number, bytes: number): ShardlabError | undefined {
-    if (this.phase !== 'running') return new ShardlabError('recovery/stopped', 'sender recovery is not running');
-    if (this.failure !== undefined) return this.failure;
-    if (count > Math.min(this.queueMax, RECOVER_MAX) || bytes > this.queueBytesMax) {
-      return new ShardlabError('recovery/oversized', `${count} transactions of ${bytes} bytes are more than one call may bring`);
-    }
-    if (this.transactions + count > this.queueMax || this.bytes + bytes > this.queueBytesMax) {
-      return new ShardlabError('recovery/busy', 'the recovery queue is full', { pending: this.transactions });
-    }
-    return undefined;
+  /** Why no call can be taken, if so. */
+  private refusal(): ShardlabError | undefined {
+    return this.phase === 'running' ? this.failure : new ShardlabError('recovery/stopped', 'sender recovery is not running');
   }
 
   private spawn(): void {
@@ -163,45 +131,9 @@ export class RecoveryPool implements SenderRecovery {
       const slices = slot.inFlight.get(message.id);
       invariant(slices !== undefined, 'a worker answered what it was not asked', { id: message.id });
       slot.inFlight.delete(message.id);
-      this.settle(slices, new Uint8Array(message.records));
+      this.book.settle(slices, new Uint8Array(message.records));
     }
     this.dispatch();
-  }
-
-  /** Writes the answers of one message into their requests, and completes those that have them all. */
-  private settle(slices: readonly Slice[], records: Uint8Array): void {
-    let at = 0;
-    const complete: RecoveryRequest[] = [];
-    for (const { request, from, to } of slices) {
-      const length = (to - from) * RECORD_BYTES;
-      if (!request.closed) {
-        request.records.set(records.subarray(at, at + length), from * RECORD_BYTES);
-        request.missing -= to - from;
-        if (request.missing === 0) complete.push(request);
-      }
-      at += length;
-    }
-    for (const request of complete) {
-      this.close(request);
-      request.done({ ok: true, value: new AdmissionBatch(request.raws, request.records) });
-    }
-  }
-
-  private close(request: RecoveryRequest): void {
-    request.closed = true;
-    this.open.delete(request);
-    this.transactions -= request.raws.length;
-    this.bytes -= request.bytes;
-  }
-
-  private fail(request: RecoveryRequest, error: ShardlabError): void {
-    if (request.closed) return;
-    this.close(request);
-    request.done({ ok: false, error });
-  }
-
-  private failAll(error: ShardlabError): void {
-    for (const request of this.open) this.fail(request, error);
   }
 
   /** Hands waiting slices out; the least loaded worker first, and each a fair share, so that one call uses all cores. */
@@ -229,14 +161,14 @@ export class RecoveryPool implements SenderRecovery {
     if (!slot.ready && ++this.failedStarts >= FAILED_STARTS_MAX) {
       this.failure = new ShardlabError('recovery/failed', `recovery workers do not start: ${reason}`);
       this.started.reject(this.failure);
-      this.failAll(this.failure);
+      this.book.failAll(this.failure);
       return;
     }
     const again: Slice[] = [];
     for (const slice of [...slot.inFlight.values()].flat()) {
       slice.deaths++;
       if (slice.deaths < DEATHS_MAX) again.push(slice);
-      else this.fail(slice.request, new ShardlabError('recovery/failed', `${DEATHS_MAX} recovery workers died over it: ${reason}`));
+      else this.book.fail(slice.request, new ShardlabError('recovery/failed', `${DEATHS_MAX} recovery workers died over it: ${reason}`));
     }
     this.queue.unshift(again);
     this.spawn();
