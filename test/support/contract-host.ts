@@ -1,16 +1,15 @@
 /** Contracts on Shardlab's EVM over a state in memory, without a network: for benchmarks, and for tests of the contracts themselves. */
-import { address as brandAddress, bytesKey, toHex } from '@shardlab/crosslink';
+import { address as brandAddress, toHex } from '@shardlab/crosslink';
 import type { Address, Hash32 } from '@shardlab/crosslink';
-import { FlatSlots } from './flat-slots.ts';
+import { FlatState } from './flat-state.ts';
 import { CodeCache } from '../../packages/shard/src/execution/evm/code.ts';
 import { Evm } from '../../packages/shard/src/execution/evm/evm.ts';
-import type { AccountId, BlockEnvironment, CallResult, EvmCrypto, SourceAccount, StateSource } from '../../packages/shard/src/execution/evm/types.ts';
+import type { AccountId, BlockEnvironment, CallResult, EvmCrypto } from '../../packages/shard/src/execution/evm/types.ts';
 import { type WorldReads, WorldState } from '../../packages/shard/src/execution/evm/world-state.ts';
 
 /** The rules that all calls run under. */
 export const FORK = 'cancun';
 const PRECOMPILES = 0x0a;
-const HERE = -1;
 const COINBASE = brandAddress(new Uint8Array(20).fill(0xcb));
 const ZERO_HASH = new Uint8Array(32) as Hash32;
 const GAS = 30_000_000;
@@ -36,73 +35,9 @@ export interface ContractCall {
   readonly gas: number;
 }
 
-/** State in memory: accounts and codes in maps, the storage of each account in flat columns. */
-export class MemoryState implements StateSource {
-  private readonly accounts = new Map<string, SourceAccount>();
-  private readonly codes = new Map<string, Uint8Array>();
-  private readonly slots = new Map<string, FlatSlots>();
-  /** Storage that was asked for last: a world gives the same array for the same address, and slots of one account come one after the other. */
-  private lastAddress: Address | undefined;
-  private lastSlots: FlatSlots | undefined;
-
-  account(address: Address): SourceAccount | undefined {
-    return this.accounts.get(bytesKey(address));
-  }
-
-  code(codeHash: Hash32): Uint8Array {
-    const found = this.codes.get(bytesKey(codeHash));
-    if (found === undefined) throw new Error('a code is lost');
-    return found;
-  }
-
-  storage(address: Address, key: Uint8Array, out: Uint8Array): void {
-    const slots = this.slotsOf(address);
-    if (slots === undefined) out.fill(0);
-    else slots.read(key, out);
-  }
-
-  hasStorage(address: Address): boolean {
-    return this.slots.has(bytesKey(address));
-  }
-
-  homeOf(): number {
-    return HERE;
-  }
-
-  /** Sets a slot. `key` and `value`: 32 bytes each, copied. */
-  setSlot(address: Address, key: Uint8Array, value: Uint8Array): void {
-    let slots = this.slotsOf(address);
-    if (slots === undefined) {
-      slots = new FlatSlots();
-      this.slots.set(bytesKey(address), slots);
-      this.lastSlots = slots;
-    }
-    slots.write(key, value);
-  }
-
-  private slotsOf(address: Address): FlatSlots | undefined {
-    if (address !== this.lastAddress) {
-      this.lastAddress = address;
-      this.lastSlots = this.slots.get(bytesKey(address));
-    }
-    return this.lastSlots;
-  }
-
-  /** Writes what a world has changed. */
-  apply(world: WorldState): void {
-    const { accounts, slots } = world.changes();
-    for (const { address, deleted, nonce, balance, codeHash, code } of accounts) {
-      if (deleted) throw new Error('contracts here do not destroy themselves');
-      this.accounts.set(bytesKey(address), { nonce, balance, codeHash });
-      if (code !== undefined) this.codes.set(bytesKey(codeHash), code);
-    }
-    for (const { address, key, value } of slots) this.setSlot(address, key, value);
-  }
-}
-
-/** An EVM over a {@link MemoryState}: one world for each block, as a node has. */
+/** An EVM over a {@link FlatState}: one world for each block, as a node has. */
 export class ContractHost {
-  readonly state = new MemoryState();
+  readonly state = new FlatState();
   private readonly evm: Evm;
   private readonly world: WorldState;
 
@@ -118,7 +53,7 @@ export class ContractHost {
   runBlock(calls: readonly ContractCall[]): number {
     this.world.reset(this.state);
     const gasUsed = this.runAll(calls);
-    this.state.apply(this.world);
+    this.state.apply(this.world.changes());
     return gasUsed;
   }
 
@@ -147,7 +82,7 @@ export class ContractHost {
     if (created === undefined) throw new Error(`a contract was not made: ${halt}`);
     const address = this.world.address(created).slice() as Address;
     this.world.endTransaction();
-    this.state.apply(this.world);
+    this.state.apply(this.world.changes());
     return address;
   }
 
@@ -156,7 +91,7 @@ export class ContractHost {
     this.world.reset(this.state);
     const { halt, output } = this.transact({ caller, to, data, gas: GAS });
     if (halt !== undefined) throw new Error(`the call ended with ${halt}${output.length === 0 ? '' : ` and ${toHex(output)}`}`);
-    this.state.apply(this.world);
+    this.state.apply(this.world.changes());
     return output;
   }
 

@@ -9,6 +9,9 @@ export class FlatState implements StateSource {
   private readonly accounts = new Map<string, SourceAccount>();
   private readonly codes = new Map<string, Uint8Array>();
   private readonly slots = new Map<string, FlatSlots>();
+  /** Storage that was asked for last: a world gives the same array for the same address, and slots of one account come one after the other. */
+  private lastAddress: Address | undefined;
+  private lastSlots: FlatSlots | undefined;
 
   account(address: Address): SourceAccount | undefined {
     return this.accounts.get(bytesKey(address));
@@ -21,7 +24,7 @@ export class FlatState implements StateSource {
   }
 
   storage(address: Address, key: Uint8Array, out: Uint8Array): void {
-    const slots = this.slots.get(bytesKey(address));
+    const slots = this.slotsOf(address);
     if (slots === undefined) out.fill(0);
     else slots.read(key, out);
   }
@@ -39,14 +42,26 @@ export class FlatState implements StateSource {
     if (code !== undefined) this.codes.set(bytesKey(account.codeHash), code);
   }
 
+  /** Sets a slot. `key` and `value`: 32 bytes each, copied. */
   setSlot(address: Address, key: Uint8Array, value: Uint8Array): void {
-    const name = bytesKey(address);
-    const slots = this.slots.get(name) ?? new FlatSlots();
-    this.slots.set(name, slots);
+    let slots = this.slotsOf(address);
+    if (slots === undefined) {
+      slots = new FlatSlots();
+      this.slots.set(bytesKey(address), slots);
+      this.lastSlots = slots;
+    }
     slots.write(key, value);
   }
 
-  /** Writes what a block changed. Accounts are never deleted here. */
+  private slotsOf(address: Address): FlatSlots | undefined {
+    if (address !== this.lastAddress) {
+      this.lastAddress = address;
+      this.lastSlots = this.slots.get(bytesKey(address));
+    }
+    return this.lastSlots;
+  }
+
+  /** Writes what a block or a world changed. Accounts are never deleted here. */
   apply({ accounts, slots }: WorldChanges): void {
     for (const { address, deleted, nonce, balance, codeHash, code } of accounts) {
       if (deleted) throw new Error('contracts here do not destroy themselves');

@@ -4,10 +4,10 @@ import type { HttpTransport } from '../rpc/http.ts';
 import { type NetworkStatus, shardStatus } from '../rpc/methods.ts';
 import { workloadRun } from '../report/workload-file.ts';
 import { type AccountSet, addressAt } from '../workload/account-set.ts';
-import { generateCalls } from '../workload/contracts/calls.ts';
+import { type CallOptions, generateCalls } from '../workload/contracts/calls.ts';
 import { planDeployment, type ShardDeployment } from '../workload/contracts/deployment.ts';
 import { asPlannedCalls, type Callers, planSetup, type SetupCall } from '../workload/contracts/setup.ts';
-import { CALL_KINDS, MIXES, type WorkloadName } from '../workload/names.ts';
+import { CALL_KINDS, MIXES } from '../workload/names.ts';
 import type { SigningPool } from '../workload/signing-pool.ts';
 import { signCalls, type SignedLoad } from '../workload/signed-load.ts';
 import type { WorkloadRun } from '../audit/workload-file.ts';
@@ -29,13 +29,7 @@ const SETUP_WINDOW = 64;
 const ADDRESS_CHARACTERS = 42;
 
 /** What a contract load is made from. */
-export interface ContractLoadInput {
-  readonly workload: WorkloadName;
-  readonly count: number;
-  readonly transferRatio: number;
-  readonly callRatio: number;
-  readonly zipf: number;
-  readonly seed: number;
+export interface ContractLoadInput extends CallOptions {
   readonly status: NetworkStatus;
   readonly accounts: AccountSet;
   readonly homes: Uint16Array;

@@ -7,6 +7,7 @@ import { NetworkCheckers } from '../../src/sim/checkers/network-checkers.ts';
 import type { SimCluster, SimClusterHooks } from '../../src/sim/cluster.ts';
 import type { SimWorldFaults } from '../../src/sim/world.ts';
 import type { LoadedCall } from '../../src/sim/contracts/contract-load.ts';
+import { expectedBalances, type SentValue } from '../../src/sim/expected-balances.ts';
 import { KIT_BALANCE, type KitAccount } from '../../src/sim/network-kit.ts';
 import { START_MS, testCluster, type TestNetwork, transfer } from './network-kit.ts';
 
@@ -30,9 +31,8 @@ export interface ScenarioOptions {
   readonly resubmitMs?: number;
 }
 
-interface Sent extends Pick<LoadedCall, 'value' | 'gains' | 'raw'> {
+interface Sent extends SentValue, Pick<LoadedCall, 'raw'> {
   readonly home: ShardId;
-  readonly from: number;
 }
 
 /** Acceptance is not durability: what was forgotten is offered again, and these are what a client must expect when it does. */
@@ -208,19 +208,7 @@ export class Scenario {
   /** Every balance is what a ledger kept from the receipts says. */
   private checkBalances(): void {
     const { accounts } = this.network;
-    const expected = accounts.map(() => KIT_BALANCE);
-    const indices = new Map(accounts.map(({ address }, index) => [bytesKey(address), index]));
-    for (const [hash, { from, value, gains }] of this.sent) {
-      const receipt = this.receipts.get(hash);
-      if (receipt === undefined) continue;
-      expected[from]! -= BigInt(receipt.gasUsed) * receipt.effectiveGasPrice;
-      if (receipt.status !== 1) continue;
-      expected[from]! -= value;
-      for (const gain of gains) {
-        const to = indices.get(gain.toKey);
-        if (to !== undefined) expected[to]! += gain.value;
-      }
-    }
+    const expected = expectedBalances(this.network, KIT_BALANCE, this.sent, this.receipts);
     accounts.forEach(({ address, home }, index) => {
       const node = this.cluster.node({ chain: home, validator: 0 })?.shard;
       if (node === undefined) return;

@@ -1,18 +1,15 @@
 import { bytesKey, type Prng, type ShardId, type TransactionReceipt } from '@shardlab/crosslink';
 import type { PersistRecord, RejectionCode } from '@shardlab/shard';
 import type { SimCluster } from '../cluster.ts';
-import { ContractLoad, type Gain, type LoadedCall } from '../contracts/contract-load.ts';
+import { ContractLoad, type LoadedCall } from '../contracts/contract-load.ts';
+import { expectedBalances, type SentValue } from '../expected-balances.ts';
 import { kitTransfer, type NetworkKit } from '../network-kit.ts';
 import type { PlannedCall, PlannedTransfer } from './plan.ts';
 
 /** Acceptance is not durability: what was forgotten is offered again, and these are what a client must expect when it does. */
 const EXPECTED: ReadonlySet<RejectionCode> = new Set(['already-known', 'nonce-too-low', 'busy', 'pool-full']);
 
-interface Sent {
-  readonly from: number;
-  /** Wei that the sender gives if it succeeds, and who of the kit's accounts gets how much. */
-  readonly value: bigint;
-  readonly gains: readonly Gain[];
+interface Sent extends SentValue {
   readonly home: ShardId;
   readonly raw: Uint8Array;
   readonly key: string;
@@ -116,19 +113,6 @@ export class SimClient {
 
   /** What every account must hold, by index, as the receipts say. */
   expected(balance: bigint): bigint[] {
-    const expected = this.kit.accounts.map(() => balance);
-    const indices = new Map(this.kit.accounts.map(({ address }, index) => [bytesKey(address), index]));
-    for (const [key, { from, value, gains }] of this.sent) {
-      const receipt = this.receipts.get(key);
-      if (receipt === undefined) continue;
-      expected[from]! -= BigInt(receipt.gasUsed) * receipt.effectiveGasPrice;
-      if (receipt.status !== 1) continue;
-      expected[from]! -= value;
-      for (const gain of gains) {
-        const to = indices.get(gain.toKey);
-        if (to !== undefined) expected[to]! += gain.value;
-      }
-    }
-    return expected;
+    return expectedBalances(this.kit, balance, this.sent, this.receipts);
   }
 }
