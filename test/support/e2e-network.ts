@@ -103,6 +103,8 @@ export interface NetworkOptions {
   readonly trace?: string;
   readonly logLevel?: string;
   readonly accounts?: number;
+  /** Execution threads of each node. */
+  readonly workers?: number;
 }
 
 /** Pids of live node processes whose configuration lies below `directory`. Linux only; elsewhere `down` itself has to be believed. */
@@ -157,11 +159,12 @@ export class TestNetwork {
 
   /** Starts a network, detached, on ports that the system chooses. */
   async up(options: NetworkOptions = {}): Promise<UpAnswer> {
-    const { shards = 2, validators = 1, beaconValidators = validators, seed = 1, trace, logLevel, accounts = 40 } = options;
+    const { shards = 2, validators = 1, beaconValidators = validators, seed = 1, trace, logLevel, accounts = 40, workers } = options;
     const funded = trace === undefined ? ['--accounts', String(accounts)] : ['--trace', trace];
     const level = logLevel === undefined ? [] : ['--log-level', logLevel];
+    const threads = workers === undefined ? [] : ['--workers', String(workers)];
     const size = ['--shards', String(shards), '--validators', String(validators), '--beacon-validators', String(beaconValidators)];
-    this.answer = await this.json<UpAnswer>('up', ...size, '--seed', String(seed), ...funded, ...level, '--base-port', '0', '--detach');
+    this.answer = await this.json<UpAnswer>('up', ...size, '--seed', String(seed), ...funded, ...level, ...threads, '--base-port', '0', '--detach');
     return this.answer;
   }
 

@@ -45,6 +45,8 @@ export {
   InvalidBlockError,
   type ParentBlock,
 } from './execution/block-executor.ts';
+export type { AheadOfBlock, FoundAhead } from './execution/ahead.ts';
+export type { SpeculationCounts } from './execution/contracts/runner.ts';
 export { effectiveGasPrice, nextBaseFee } from './execution/fees.ts';
 export { type BlockProposal, type ExecutedBlock, type Leftover } from './execution/types.ts';
 export { type ChainRules, checkStatic, type Rejection, rejection, type RejectionCode, rejectionOf } from './mempool/admission.ts';
@@ -132,4 +134,5 @@ export { SharedSource, SharedState, sharedStateBytes, type SharedStateSize } fro
 export { packSpeculated, unpackSpeculated } from './execution/parallel/speculation-codec.ts';
 export { type HomeRead, type SpeculatedTransaction, type Speculation, type SpeculativeReads, validates } from './execution/parallel/speculation.ts';
 export { SpeculativeExecutor } from './execution/parallel/speculative-executor.ts';
+export { StateMirror } from './execution/parallel/state-mirror.ts';
 export { packBlock, packTransaction, packTransactions, unpackBlock, unpackTransactions } from './execution/parallel/transaction-codec.ts';

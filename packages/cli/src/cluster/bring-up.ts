@@ -37,6 +37,8 @@ export interface BringUpOptions {
   readonly launch: NodeLaunch;
   /** pino level of the nodes; undefined: as they were, `info` at first. */
   readonly logLevel?: string | undefined;
+  /** Execution threads of each node; undefined: as they were, none at first. */
+  readonly workers?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: StartProgress) => void) | undefined;
   /** For all of it; by default 60 s and 2 s a node. */
@@ -59,9 +61,11 @@ export function recordedPorts(node: ClusterNode): readonly number[] {
   return [rpc, p2p];
 }
 
-function recordedLogLevel(configFile: string): string {
-  if (!existsSync(configFile)) return 'info';
-  return new JsonFields(parseJson(readFileSync(configFile, 'utf8'), configFile), configFile).string('logLevel');
+/** How a node was started before. */
+function recorded(configFile: string): { readonly logLevel: string; readonly workers: number } {
+  if (!existsSync(configFile)) return { logLevel: 'info', workers: 0 };
+  const fields = new JsonFields(parseJson(readFileSync(configFile, 'utf8'), configFile), configFile);
+  return { logLevel: fields.string('logLevel'), workers: fields.integer('workers', 0) };
 }
 
 async function forEachBounded<T>(items: readonly T[], concurrency: number, task: (item: T) => Promise<void>): Promise<void> {
@@ -137,6 +141,7 @@ class Start {
     const paths = nodePaths(this.options.dataDir, id);
     mkdirSync(paths.directory, { recursive: true });
     const ports = portOf(node);
+    const before = recorded(paths.configFile);
     const config = nodeConfig({ id, role: node.role, shard: node.shard, validator: node.validator }, this.cluster.seed, {
       genesisFile: clusterPaths(this.options.dataDir).genesisFile,
       directory: paths.directory,
@@ -144,9 +149,9 @@ class Start {
       announce: [],
       bootstrap: this.bootstrapOf(id),
       rpc: { host: LOOPBACK, port: ports.rpc },
-      logLevel: this.options.logLevel ?? recordedLogLevel(paths.configFile),
+      logLevel: this.options.logLevel ?? before.logLevel,
       logFile: paths.logFile,
-      recoveryWorkers: 1,
+      workers: this.options.workers ?? before.workers,
       controlTokenHash: controlTokenHash(ensureControlToken(this.options.dataDir)),
     });
     writeNodeConfig(paths.configFile, config);

@@ -1,3 +1,5 @@
+import type { Genesis } from '@shardlab/crosslink';
+import { FORK_DEFAULT } from './genesis-file.ts';
 import { type NetworkSize, type NodeIdentity, nodeIdentities } from './layout.ts';
 
 /** JSON-RPC of the first node on the host; the others follow. */
@@ -12,6 +14,9 @@ const OWN_IMAGE = 'shardlab:local';
 export interface ComposeOptions extends NetworkSize {
   readonly accounts: number;
   readonly seed: number;
+  readonly fork: Genesis['forks'];
+  /** Execution threads of each node. */
+  readonly workers: number;
   /** An image that exists; undefined: the project's own, which is built. */
   readonly image: string | undefined;
   /** Path from the file's directory to the project's, for the build. */
@@ -75,7 +80,7 @@ function anchors({ image }: ComposeOptions, beacon: string): string[] {
 }
 
 function command(node: NodeIdentity, options: ComposeOptions, bootstrap: readonly string[]): string[] {
-  const { shards, validators, beaconValidators, seed, accounts } = options;
+  const { shards, validators, beaconValidators, seed, accounts, fork, workers } = options;
   const service = serviceName(node);
   return [
     'node',
@@ -87,6 +92,8 @@ function command(node: NodeIdentity, options: ComposeOptions, bootstrap: readonl
     ...(beaconValidators === validators ? [] : [`--beacon-validators=${beaconValidators}`]),
     `--seed=\${SHARDLAB_SEED:-${seed}}`,
     `--accounts=\${SHARDLAB_ACCOUNTS:-${accounts}}`,
+    ...(fork === FORK_DEFAULT ? [] : [`--fork=${fork}`]),
+    ...(workers === 0 ? [] : [`--workers=${workers}`]),
     '--data-dir=/data',
     `--listen=/ip4/0.0.0.0/tcp/${P2P_PORT}`,
     `--announce=/dns4/${service}/tcp/${P2P_PORT}`,

@@ -19,6 +19,8 @@ export interface AccountPlan {
   readonly allocation: readonly (readonly [string, string])[];
 }
 
+/** Fork of a network that is not told otherwise. */
+export const FORK_DEFAULT: Genesis['forks'] = 'cancun';
 /** Ethereum's forks whose rules a network can have. */
 export const FORKS = ['cancun', 'prague'] as const satisfies readonly Genesis['forks'][];
 /** What {@link genesisText} needs to know. */

@@ -24,7 +24,8 @@ export interface NodeConfig {
   readonly logLevel: string;
   /** null: stdout. */
   readonly logFile: string | null;
-  readonly recoveryWorkers: number;
+  /** Execution threads; 0: none. */
+  readonly workers: number;
   /** See `controlTokenHash` of the cluster's control token; absent: nobody can set faults. */
   readonly controlTokenHash?: string;
 }
@@ -32,7 +33,7 @@ export interface NodeConfig {
 /** What differs between nodes, besides what follows from their identity and the seed. */
 export type NodeConfigOptions = Pick<
   NodeConfig,
-  'genesisFile' | 'directory' | 'listen' | 'announce' | 'bootstrap' | 'rpc' | 'logLevel' | 'logFile' | 'recoveryWorkers' | 'controlTokenHash'
+  'genesisFile' | 'directory' | 'listen' | 'announce' | 'bootstrap' | 'rpc' | 'logLevel' | 'logFile' | 'workers' | 'controlTokenHash'
 >;
 
 /** The configuration of node `identity` in the network of `seed`. */

@@ -46,7 +46,7 @@ export interface Demands {
 }
 
 /** What {@link openCluster} needs. */
-export interface OpenOptions extends Pick<BringUpOptions, 'dataDir' | 'launch' | 'logLevel' | 'signal' | 'onProgress' | 'timeoutMs'> {
+export interface OpenOptions extends Pick<BringUpOptions, 'dataDir' | 'launch' | 'logLevel' | 'workers' | 'signal' | 'onProgress' | 'timeoutMs'> {
   readonly crypto: Crypto;
   readonly demands: Demands;
   /** Used only when the data directory is new. */

@@ -5,14 +5,14 @@ import { type Genesis, SHARDS_MAX } from '@shardlab/crosslink';
 import { type Command, Option } from 'commander';
 import { stopCluster } from '../cluster/change-cluster.ts';
 import { inspectDataDir } from '../cluster/cluster-file.ts';
-import { FORKS } from '../cluster/genesis-file.ts';
 import { EXIT_GOOD, usageError } from '../output/cli-error.ts';
 import type { LiveLine } from '../output/live-line.ts';
 import type { Beside } from '../chaos/demo-chaos.ts';
 import { type Cli, type CommonOptions, given, type SizeOptions, sizeOf } from './cli.ts';
 import { WORKLOADS, type WorkloadName } from '../workload/names.ts';
 import { CROSS_SHARD_DEFAULT, crossShardRatios, runAuditedLoad } from './load.ts';
-import { ACCOUNTS_DEFAULT, FORK_DEFAULT, SEED_DEFAULT, SHARDS_DEFAULT, startNetwork, type StartRequest } from './start-network.ts';
+import { ACCOUNTS_DEFAULT, SEED_DEFAULT, SHARDS_DEFAULT, startNetwork, type StartRequest } from './start-network.ts';
+import { forkOption, workersOption } from './node-options.ts';
 import { decimal, oneOf, wholeNumber } from './values.ts';
 
 const RATE_DEFAULT = 1_000;
@@ -32,6 +32,7 @@ interface DemoOptions extends CommonOptions, SizeOptions {
   readonly crossShard: number;
   readonly seed: number;
   readonly fork: Genesis['forks'];
+  readonly workers?: number;
   readonly workload: WorkloadName;
   readonly chaos?: true;
 }
@@ -49,7 +50,7 @@ function demoDirectory(cli: Cli, options: DemoOptions): { readonly dataDir: stri
 async function runDemo(cli: Cli, options: DemoOptions, command: Command, dataDir: string, progress: LiveLine, signal: AbortSignal): Promise<number> {
   const { context } = cli;
   const { shards, validators, rate, seed, fork } = options;
-  const wanted: StartRequest = { dataDir, ...sizeOf(options), accounts: ACCOUNTS_DEFAULT, seed, basePort: 0, fork, traceFile: undefined, logLevel: undefined, demands: {} };
+  const wanted: StartRequest = { dataDir, ...sizeOf(options), accounts: ACCOUNTS_DEFAULT, seed, basePort: 0, fork, traceFile: undefined, logLevel: undefined, workers: options.workers, demands: {} };
   const opened = await startNetwork(context, wanted, progress, signal);
   const rpcUrl = opened.cluster.nodes[0]!.rpcUrl;
   const chains = `a beacon and ${shards} ${shards === 1 ? 'shard' : 'shards'}${validators === 1 ? '' : ` of ${validators} validators`}`;
@@ -82,7 +83,8 @@ export function demoCommand(cli: Cli): Command {
     .addOption(new Option('--workload <name>', `what the transactions do: ${WORKLOADS.join(', ')}`).default('transfer').argParser(oneOf(WORKLOADS)))
     .addOption(new Option('--cross-shard <ratio>', 'exact share of cross-shard transactions; of calls of contracts: 0 unless given').default(CROSS_SHARD_DEFAULT).argParser(decimal(0, 1, true)))
     .addOption(new Option('--seed <seed>', 'of keys and transactions').default(SEED_DEFAULT).argParser(wholeNumber(0, Number.MAX_SAFE_INTEGER)))
-    .addOption(new Option('--fork <name>', `of Ethereum, whose rules hold: ${FORKS.join(', ')}`).default(FORK_DEFAULT).argParser(oneOf(FORKS)))
+    .addOption(forkOption())
+    .addOption(workersOption())
     .addOption(new Option('--chaos', 'kill, pause, cut off, delay and lose while the load runs, by the seed'))
     .action(
       cli.run<DemoOptions>(async (options, command) => {

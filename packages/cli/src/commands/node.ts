@@ -1,14 +1,15 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { type Genesis, SHARDS_MAX } from '@shardlab/crosslink';
 import { type Command, Option } from 'commander';
-import { FORKS, genesisText, nameGenesis } from '../cluster/genesis-file.ts';
+import { genesisText, nameGenesis } from '../cluster/genesis-file.ts';
 import { writeFileAtomic } from '../cluster/json.ts';
 import { clusterPaths, idsInWords, nodeIdentities, nodePaths } from '../cluster/layout.ts';
 import { nodeConfig, writeNodeConfig } from '../cluster/node-config.ts';
 import { EXIT_GOOD, usageError } from '../output/cli-error.ts';
 import { LOG_LEVELS, type LogLevel } from '../output/log-entry.ts';
 import { type Cli, type CommonOptions, type SizeOptions, sizeOf } from './cli.ts';
-import { ACCOUNTS_DEFAULT, FORK_DEFAULT, SEED_DEFAULT, SHARDS_DEFAULT } from './start-network.ts';
+import { ACCOUNTS_DEFAULT, SEED_DEFAULT, SHARDS_DEFAULT } from './start-network.ts';
+import { forkOption, workersOption } from './node-options.ts';
 import { oneOf, text, wholeNumber } from './values.ts';
 
 interface NodeOptions extends CommonOptions, SizeOptions {
@@ -16,6 +17,7 @@ interface NodeOptions extends CommonOptions, SizeOptions {
   readonly accounts: number;
   readonly seed: number;
   readonly fork: Genesis['forks'];
+  readonly workers?: number;
   readonly listen: string[];
   readonly announce: string[];
   readonly bootstrap: string[];
@@ -57,7 +59,8 @@ export function nodeCommand(cli: Cli): Command {
     .addOption(new Option('--id <id>', 'beacon, shard-0, shard-1.2, …').makeOptionMandatory())
     .addOption(new Option('--accounts <number>', 'funded accounts').default(ACCOUNTS_DEFAULT).argParser(wholeNumber(1, 2_000_000)))
     .addOption(new Option('--seed <seed>', 'of all keys').default(SEED_DEFAULT).argParser(wholeNumber(0, Number.MAX_SAFE_INTEGER)))
-    .addOption(new Option('--fork <name>', `of Ethereum, whose rules hold: ${FORKS.join(', ')}`).default(FORK_DEFAULT).argParser(oneOf(FORKS)))
+    .addOption(forkOption())
+    .addOption(workersOption())
     .addOption(addresses('--listen', 'libp2p address to listen on; may be repeated'))
     .addOption(addresses('--announce', 'libp2p address that others are told; may be repeated'))
     .addOption(addresses('--bootstrap', 'libp2p address to dial at first; may be repeated'))
@@ -83,7 +86,7 @@ export function nodeCommand(cli: Cli): Command {
           rpc: { host: options.rpcHost, port: options.rpcPort },
           logLevel,
           logFile: null,
-          recoveryWorkers: 1,
+          workers: options.workers ?? 0,
         });
         writeNodeConfig(paths.configFile, config);
         await cli.context.modules.runNode(paths.configFile);

@@ -14,8 +14,6 @@ import { firstAccounts } from './shown-accounts.ts';
 export const ACCOUNTS_DEFAULT = 1_000;
 /** Seed of a network that is not told otherwise. */
 export const SEED_DEFAULT = 1;
-/** Fork of a network that is not told otherwise. */
-export const FORK_DEFAULT: Genesis['forks'] = 'cancun';
 /** Shards of a network that is not told otherwise. */
 export const SHARDS_DEFAULT = 4;
 
@@ -30,6 +28,8 @@ export interface StartRequest extends NetworkSize {
   /** Absolute path of a trace whose senders are funded, instead of derived accounts. */
   readonly traceFile: string | undefined;
   readonly logLevel: string | undefined;
+  /** Execution threads of each node; undefined: as they were, none at first. */
+  readonly workers: number | undefined;
   /** What an existing network must agree with, apart from the trace. */
   readonly demands: Demands;
 }
@@ -72,6 +72,7 @@ export async function startNetwork(context: CliContext, request: StartRequest, p
     fund,
     launch: { command: nodeCommand, env },
     logLevel: request.logLevel,
+    workers: request.workers,
     signal,
     onProgress: ({ step, id, done, total }) => progress.update(`${done} of ${total} nodes ${step} (${id})`),
   });

@@ -2,7 +2,6 @@ import { type Command, Option } from 'commander';
 import { type Genesis, SHARDS_MAX } from '@shardlab/crosslink';
 import { stopCluster } from '../cluster/change-cluster.ts';
 import { type Cluster, readCluster } from '../cluster/cluster-file.ts';
-import { FORKS } from '../cluster/genesis-file.ts';
 import type { OpenedCluster } from '../cluster/open-cluster.ts';
 import { isNodeProcess } from '../cluster/process-identity.ts';
 import { pause } from '../cluster/wait.ts';
@@ -14,7 +13,8 @@ import { RpcClient } from '../rpc/client.ts';
 import { networkStatus } from '../rpc/methods.ts';
 import { type Cli, type CommonOptions, given, type SizeOptions, sizeOf } from './cli.ts';
 import { bannerLines, placeAccounts } from './shown-accounts.ts';
-import { ACCOUNTS_DEFAULT, FORK_DEFAULT, SEED_DEFAULT, SHARDS_DEFAULT, startNetwork, type StartRequest } from './start-network.ts';
+import { ACCOUNTS_DEFAULT, SEED_DEFAULT, SHARDS_DEFAULT, startNetwork, type StartRequest } from './start-network.ts';
+import { forkOption, workersOption } from './node-options.ts';
 import { oneOf, text, wholeNumber } from './values.ts';
 
 const BASE_PORT_DEFAULT = 8_545;
@@ -27,6 +27,7 @@ interface UpOptions extends CommonOptions, SizeOptions {
   readonly accounts: number;
   readonly seed: number;
   readonly fork: Genesis['forks'];
+  readonly workers?: number;
   readonly trace?: string;
   readonly logLevel?: LogLevel;
   readonly detach?: true;
@@ -40,7 +41,7 @@ function request(cli: Cli, options: UpOptions, command: Command): StartRequest {
   const asked = { ...sizeOf(options), accounts, seed, basePort, fork };
   const demands = Object.fromEntries(Object.entries(asked).filter(([name]) => given(command, name)));
   const traceFile = options.trace === undefined ? undefined : cli.file(options.trace);
-  return { dataDir: cli.dataDir(options), ...asked, traceFile, logLevel: options.logLevel, demands };
+  return { dataDir: cli.dataDir(options), ...asked, traceFile, logLevel: options.logLevel, workers: options.workers, demands };
 }
 
 async function announce(cli: Cli, options: UpOptions, opened: OpenedCluster): Promise<void> {
@@ -113,7 +114,8 @@ export function upCommand(cli: Cli): Command {
     )
     .addOption(new Option('--accounts <number>', 'funded accounts, derived from the seed').default(ACCOUNTS_DEFAULT).argParser(wholeNumber(1, ACCOUNTS_MAX)))
     .addOption(new Option('--seed <seed>', 'of all keys').default(SEED_DEFAULT).argParser(wholeNumber(0, Number.MAX_SAFE_INTEGER)))
-    .addOption(new Option('--fork <name>', `of Ethereum, whose rules hold: ${FORKS.join(', ')}`).default(FORK_DEFAULT).argParser(oneOf(FORKS)))
+    .addOption(forkOption())
+    .addOption(workersOption())
     .addOption(new Option('--trace <file>', "fund a trace's senders instead: ethereum-etl's or BlockEmulator's CSV, gzip too").argParser(text('a file')))
     .addOption(new Option('--log-level <level>', 'of the nodes (default: info; debug logs every transaction)').argParser(oneOf(Object.keys(LOG_LEVELS) as LogLevel[])))
     .option('--detach', 'return once the network is healthy; it goes on until "shardlab down"')

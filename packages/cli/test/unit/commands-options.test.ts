@@ -41,6 +41,8 @@ const BAD: readonly (readonly [string, RegExp])[] = [
   ['up --trace .', /cannot be read: it is a directory/],
   ['up --trace t.csv --accounts 5', /--accounts and --trace exclude each other/],
   ['up --log-level loud', /Give one of trace, debug, info, warn, error, fatal/],
+  ['up --workers 65', /whole number from 0 to 64/],
+  ['demo --workers two', /whole number from 0 to 64/],
   ['demo --shards 65', /whole number from 1 to 64/],
   ['demo --duration 0', /above 0, at most 600/],
   ['demo --rate -1', /above 0/],

@@ -8,7 +8,7 @@ import { runCli } from '../../src/commands/program.ts';
 import { Bench, memoryOutput } from '../e2e/cli-harness.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..', '..', '..');
-const PLAIN = { shards: 4, validators: 1, beaconValidators: 1, accounts: 1_000, seed: 1, image: undefined, context: '.' };
+const PLAIN = { shards: 4, validators: 1, beaconValidators: 1, accounts: 1_000, seed: 1, fork: 'cancun' as const, workers: 0, image: undefined, context: '.' };
 
 test("the project's own compose file is what the command prints there", async (t: TestContext) => {
   const bench = new Bench(t);
@@ -36,8 +36,9 @@ test('committees: every validator is a service with an id, a host name that URLs
   assert.equal(text.split('build:').length, 2);
 });
 
-test('seed, accounts, an image that exists, another size of the beacon', () => {
-  const text = composeFile({ ...PLAIN, shards: 1, validators: 4, beaconValidators: 1, accounts: 7, seed: 9, image: 'registry:5000/lab:2' });
+test('seed, accounts, fork, threads, an image that exists, another size of the beacon', () => {
+  const text = composeFile({ ...PLAIN, shards: 1, validators: 4, beaconValidators: 1, accounts: 7, seed: 9, fork: 'prague', workers: 2, image: 'registry:5000/lab:2' });
+  for (const word of ['--fork=prague', '--workers=2']) assert.equal(text.split(`- ${word}\n`).length, 6, word);
   assert.ok(text.includes('image: ${SHARDLAB_IMAGE:-registry:5000/lab:2}\n') && !text.includes('build'));
   assert.equal(text.split('--seed=${SHARDLAB_SEED:-9}').length, 6);
   assert.equal(text.split('--accounts=${SHARDLAB_ACCOUNTS:-7}').length, 6);

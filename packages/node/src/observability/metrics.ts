@@ -1,3 +1,4 @@
+import type { SpeculationCounts } from '@shardlab/shard';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { NETWORK_METRICS, type NetworkMetric, type NetworkMetrics } from '../network/metrics.ts';
 import type { NodeStatus } from '../rpc/node-handle.ts';
@@ -13,6 +14,8 @@ export interface CoreCounters {
   readonly admitted?: number;
   /** Transactions listed on this shard, from genesis. */
   readonly transactions?: number;
+  /** Transactions that ran code in blocks, by what threads had found out of them: see `SpeculationCounts`. */
+  readonly speculations?: Readonly<SpeculationCounts>;
 }
 
 /** What metrics read at each scrape. */
@@ -79,6 +82,10 @@ export class NodeMetrics {
     this.bindCounter('shardlab_chain_transactions_total', 'Transactions listed on this chain, from genesis', undefined, () => [
       ['', sources.counters().transactions ?? 0],
     ]);
+    const { counters } = sources;
+    this.bindCounter('shardlab_execution_calls_total', 'Transactions that ran code, by what threads had found out: taken, stale or unknown', 'beforehand', () =>
+      Object.entries(counters().speculations ?? {}),
+    );
     this.bindCounter('shardlab_chain_blocks_total', 'Blocks on this chain, from genesis', undefined, () => [['', sources.status().height]]);
   }
 

@@ -19,12 +19,13 @@ export interface NodeProcessConfig {
   readonly logLevel: string;
   /** null = stdout. */
   readonly logFile: string | null;
-  readonly recoveryWorkers: number;
+  /** Execution threads, which also recover senders; 0: one thread that recovers senders. */
+  readonly workers: number;
   /** SHA-256 of the token that lets its holder set faults between nodes; undefined: nobody can. */
   readonly controlTokenHash: Uint8Array | undefined;
 }
 
-/** Most recovery threads of one node. */
+/** Most execution threads of one node. */
 const WORKERS_MAX = 64;
 
 /** Reads and checks `node.json`. Throws `config/invalid` with one line that says what is wrong and what would be right. */
@@ -69,7 +70,7 @@ export function readNodeConfig(file: string): NodeProcessConfig {
     rpc: { host: typeof rpc['host'] === 'string' ? rpc['host'] : fail('rpc.host must be text'), port: whole(rpc['port'], 'rpc.port', 0, 65_535) },
     logLevel,
     logFile: json['logFile'] === null ? null : text('logFile'),
-    recoveryWorkers: whole(json['recoveryWorkers'], 'recoveryWorkers', 1, WORKERS_MAX),
+    workers: whole(json['workers'], 'workers', 0, WORKERS_MAX),
     controlTokenHash: json['controlTokenHash'] === undefined ? undefined : key('controlTokenHash'),
   };
 }

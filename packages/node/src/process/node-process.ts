@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
-import { BEACON, decodeAnswer, DecodeError, encodeRequest, type Genesis, type Hash32, type ShardId, ShardlabError, type WireRequest } from '@shardlab/crosslink';
+import { BEACON, decodeAnswer, DecodeError, encodeRequest, type Genesis, type Hash32, type ShardId, type WireRequest } from '@shardlab/crosslink';
 import { BeaconReplica } from '@shardlab/shard';
 import type { Logger } from 'pino';
 import type { ExecutionCrypto } from '../crypto/types.ts';
@@ -12,10 +12,9 @@ import { runtimeLog } from '../observability/logger.ts';
 import { type CoreCounters, NodeMetrics } from '../observability/metrics.ts';
 import type { Done, Network, NodeName, Storage } from '../ports.ts';
 import { measuredRecovery } from '../recovery/measured-recovery.ts';
-import { RecoveryPool } from '../recovery/recovery-pool.ts';
 import type { SenderRecovery } from '../recovery/sender-recovery.ts';
-import { assembleBeacon, assembleShard, BEACON_TOPICS, inlineExecutor, shardGenesis, type ShardNode, shardTopics, validatorKey } from '../runtime/assemble.ts';
-import { NodeRuntime, type RuntimePorts } from '../runtime/node-runtime.ts';
+import { assembleBeacon, assembleShard, BEACON_TOPICS, shardGenesis, type ShardNode, shardTopics, validatorKey } from '../runtime/assemble.ts';
+import { type ExecuteBlock, NodeRuntime, type RuntimePorts } from '../runtime/node-runtime.ts';
 import { serveFrom, type ServeModules } from '../runtime/serve.ts';
 import { ChainReader } from '../storage/chain-store-reader.ts';
 import { batchOf, genesisBatch } from '../storage/chain-store.ts';
@@ -30,6 +29,7 @@ import { RpcService } from '../rpc/rpc-service.ts';
 import { PinnedStates } from '../storage/chain-store-pins.ts';
 import { SystemClock } from './clock.ts';
 import { nodeStatus, type StatusSources } from './node-status.ts';
+import { nodeThreads } from './node-threads.ts';
 import { releaseMemory } from './release-memory.ts';
 import { ReplicaHandle } from './shard-handle.ts';
 import type { NodeProcessConfig } from './config.ts';
@@ -116,13 +116,13 @@ export class NodeProcess {
     const { genesis } = this;
     this.stops.push(() => this.metrics.close());
     const storage = await this.openStorage();
-    const recovery = await this.startRecovery();
     const network = await this.network(storage);
     const { chain: own } = config.name;
     const core = own === BEACON ? await this.beaconCore(storage) : await this.shardCore(storage);
+    const { recovery, execute } = await this.startThreads(core instanceof BeaconReplica ? undefined : core);
     const chain = new ChainReader({ chain: own, chainId: genesis.chainId }, { storage, hasher: this.crypto });
     await chain.start();
-    const parts: Parts = { storage, recovery, network, core, chain };
+    const parts: Parts = { storage, recovery, execute, network, core, chain };
     const { runtime, server } = this.serving(parts);
     await network.start();
     this.stops.push(() => network.stop());
@@ -143,17 +143,15 @@ export class NodeProcess {
     return storage;
   }
 
-  private async startRecovery(): Promise<SenderRecovery> {
-    const { config } = this.options;
-    const { genesis } = this;
-    const pool = new RecoveryPool(
-      { policy: { chainId: genesis.chainId, allowUnprotected: false, fork: genesis.forks }, workers: config.recoveryWorkers },
-      { onWorkerLost: (reason) => this.logger.warn({ event: 'recovery.worker-lost', reason }, 'a recovery thread was replaced') },
-    );
-    this.stops.push(() => pool.stop());
-    // The beacon takes no transactions: it needs no threads.
-    if (config.name.chain !== BEACON) await pool.start();
-    return measuredRecovery(pool, this.metrics, () => performance.now());
+  /** A beacon takes no transactions and executes nothing: it needs no threads. */
+  private async startThreads(shard: ShardNode | undefined): Promise<Pick<Parts, 'recovery' | 'execute'>> {
+    const { genesis, logger, failed } = this;
+    const policy = { chainId: genesis.chainId, allowUnprotected: false, fork: genesis.forks };
+    const onWorkerLost = (reason: string): void => logger.warn({ event: 'execution.worker-lost', reason }, 'a worker thread was replaced');
+    const threads = nodeThreads({ workers: this.options.config.workers, policy, feePolicy: genesis.feePolicy }, { crypto: this.crypto, shard, onWorkerLost, failed });
+    this.stops.push(() => threads.stop());
+    await threads.start();
+    return { recovery: measuredRecovery(threads.recovery, this.metrics, () => performance.now()), execute: threads.execute };
   }
 
   private async network(storage: Storage): Promise<Libp2pNetwork> {
@@ -271,7 +269,7 @@ export class NodeProcess {
   }
 
   private runtime(parts: Parts, forwarded: ServeModules['forwarded'], final: () => void): NodeRuntime {
-    const { storage, network, recovery, core, chain } = parts;
+    const { storage, network, recovery, execute, core, chain } = parts;
     const { chain: own } = this.options.config.name;
     const shard = core instanceof BeaconReplica ? undefined : core;
     const role = shard === undefined ? 'beacon' : 'shard';
@@ -280,7 +278,7 @@ export class NodeProcess {
       storage,
       network,
       recovery,
-      execute: shard === undefined ? executesNothing : inlineExecutor(shard.executor, (task) => void setImmediate(task), this.failed),
+      execute,
       serve: serveFrom(own, { storage, hasher: this.crypto, outbox: shard?.outbox, snapshots: this.served(storage, own), forwarded }),
       log: runtimeLog(this.logger),
       batchOf: (record) => batchOf(record, role),
@@ -314,17 +312,15 @@ function ask(network: Network, to: NodeName, request: WireRequest, timeoutMs: nu
 function countersOf(shard: ShardNode | undefined, beacon: BeaconReplica | undefined): CoreCounters {
   if (shard === undefined) return { refused: beacon?.refused ?? new Map<string, number>() };
   const { refused, rejected, admitted } = shard.replica.counters;
-  return { refused, rejected, admitted, transactions: shard.replica.head.header.totals.transactions };
-}
-
-function executesNothing(): never {
-  throw new ShardlabError('invariant', 'a beacon executes nothing');
+  const { speculations } = shard.executor;
+  return { refused, rejected, admitted, transactions: shard.replica.head.header.totals.transactions, speculations };
 }
 
 /** What a node is made of. */
 interface Parts {
   readonly storage: Storage;
   readonly recovery: SenderRecovery;
+  readonly execute: ExecuteBlock;
   readonly network: Libp2pNetwork;
   readonly core: ShardNode | BeaconReplica;
   readonly chain: ChainReader;

@@ -26,21 +26,18 @@ import {
   type BeaconTip,
   Epochs,
   EpochVotes,
-  type ExecutionOutcome,
   type FlatEntry,
   genesisBalance,
   genesisBlock,
   genesisEntries,
   Outbox,
   type OutboxEntry,
-  InvalidBlockError,
   Pbft,
   type PbftStart,
   ShardReplica,
   ShardState,
   WINDOW,
 } from '@shardlab/shard';
-import type { ExecuteBlock } from './node-runtime.ts';
 
 /** Who a shard's node is. */
 export interface ShardNodeOptions {
@@ -151,26 +148,6 @@ export function assembleBeacon(options: Omit<ShardNodeOptions, 'shard'>, crypto:
     { ...recovered.votes, head },
   );
   return new BeaconReplica({ genesis, genesisHash, validator }, { crypto, consensus, epochs, epochVotes }, recovered);
-}
-
-/** The Executor port on this thread: `defer` runs a task after the caller has returned. */
-export function inlineExecutor(executor: BlockExecutor, defer: (task: () => void) => void, failed: (error: Error) => void): ExecuteBlock {
-  return (parentHash, proposal, assignment, done) => {
-    defer(() => {
-      let outcome: ExecutionOutcome;
-      try {
-        outcome = { block: executor.executeOn(parentHash, proposal, assignment) };
-      } catch (error) {
-        // Only somebody else's block can be wrong; what is wrong with one's own is a bug.
-        if (!(error instanceof InvalidBlockError) || proposal.mode === 'build') {
-          failed(error as Error);
-          return;
-        }
-        outcome = { invalid: error.message };
-      }
-      done(outcome);
-    });
-  };
 }
 
 /** Where validator `index` of `chain` signs with, per genesis; undefined when there is none. */

@@ -4,7 +4,10 @@ import type { ExecutionCrypto } from '../crypto/types.ts';
 import { nodeLabel } from '../network/names.ts';
 import type { NodeName, StorageEntry } from '../ports.ts';
 import { InlineRecovery, rememberedRecovery, type RecoverRecords } from '../recovery/inline-recovery.ts';
-import { assembleBeacon, assembleShard, BEACON_TOPICS, inlineExecutor, shardGenesis, type ShardNode, shardTopics } from '../runtime/assemble.ts';
+import { type Defer, inlineExecutor, speculatingExecutor } from '../execution/block-execution.ts';
+import { inlineSpeculation } from '../execution/inline-speculation.ts';
+import type { ExecuteBlock } from '../runtime/node-runtime.ts';
+import { assembleBeacon, assembleShard, BEACON_TOPICS, shardGenesis, type ShardNode, shardTopics } from '../runtime/assemble.ts';
 import { NodeRuntime, type RuntimeLog } from '../runtime/node-runtime.ts';
 import { serveFrom } from '../runtime/serve.ts';
 import { batchOf, genesisBatch } from '../storage/chain-store.ts';
@@ -147,10 +150,17 @@ export class SimCluster {
       forwarded: (_request, done) => done(undefined),
     });
     const fail = (error: Error): void => this.failed(name, error);
-    const defer = (task: () => void): void => void sim.incarnation.schedule(0, task);
-    const runtime = this.runtime(name, sim, node.replica, { topics: shardTopics(name.chain), serve, execute: inlineExecutor(node.executor, defer, fail) });
+    const defer: Defer = (task) => void sim.incarnation.schedule(0, task);
+    const runtime = this.runtime(name, sim, node.replica, { topics: shardTopics(name.chain), serve, execute: this.executorOf(name, node, defer, fail) });
     this.nodes.set(nodeLabel(name), { name, sim, runtime, shard: node, beacon: undefined });
     runtime.start();
+  }
+
+  /** Every other validator has calls executed beforehand, as with threads: all have to come to the same roots. */
+  private executorOf({ chain, validator }: NodeName, { executor }: ShardNode, defer: Defer, failed: (error: Error) => void): ExecuteBlock {
+    if ((chain + validator) % 2 === 0) return inlineExecutor(executor, defer, failed);
+    const { forks: fork, feePolicy } = this.options.genesis;
+    return speculatingExecutor({ executor, mirror: undefined, speculate: inlineSpeculation({ fork, feePolicy }, { crypto: this.crypto }), defer, failed });
   }
 
   private startBeacon(name: NodeName, sim: SimNode): void {
@@ -172,7 +182,7 @@ export class SimCluster {
     name: NodeName,
     sim: SimNode,
     core: ConstructorParameters<typeof NodeRuntime>[1],
-    parts: { readonly topics: readonly string[]; readonly serve: ReturnType<typeof serveFrom>; readonly execute: ReturnType<typeof inlineExecutor> },
+    parts: { readonly topics: readonly string[]; readonly serve: ReturnType<typeof serveFrom>; readonly execute: ExecuteBlock },
   ): NodeRuntime {
     const { crypto, hooks } = this;
     const defer = (task: () => void): void => void sim.incarnation.schedule(0, task);

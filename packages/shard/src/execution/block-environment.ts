@@ -15,6 +15,8 @@ export interface EnvironmentFields {
   readonly prevRandao: Hash32;
   readonly height: Height;
   readonly timestampMs: number;
+  /** Of the block before, which the state need not know yet. */
+  readonly parentHash: Hash32;
 }
 
 /** The record's id of a block's hash: one of 256 places, by height. */
@@ -29,7 +31,7 @@ export function rememberHash(state: ShardState, height: number, hash: Hash32): v
 
 /** What contracts see of the block (R5: the time in whole seconds). Under the fee policy `burn` nobody is paid: the coinbase is the zero address. */
 export function blockEnvironment(fields: EnvironmentFields, state: ShardState): BlockEnvironment {
-  const { height } = fields;
+  const { height, parentHash } = fields;
   return {
     chainId: BigInt(fields.chainId),
     number: BigInt(height),
@@ -41,6 +43,7 @@ export function blockEnvironment(fields: EnvironmentFields, state: ShardState): 
     blobBaseFee: BLOB_BASE_FEE,
     blockHash: (number) => {
       if (number >= BigInt(height) || number < 0n || number < BigInt(height - HASHES_KEPT)) return undefined;
+      if (number === BigInt(height - 1)) return parentHash;
       const record = state.record('blockhash', place(Number(number)));
       return record === undefined ? undefined : (record.slice(9) as Hash32);
     },

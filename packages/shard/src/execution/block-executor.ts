@@ -24,12 +24,16 @@ import {
 import type { ShardState } from '../state/shard-state.ts';
 import type { PoolTransaction, RecoveryPrimitives } from '../transaction/types.ts';
 import { BlockRun } from './block-run.ts';
+import { type AheadOfBlock, aheadOfBlock, type FoundAhead } from './ahead.ts';
 import { blockEnvironment, rememberHash } from './block-environment.ts';
 import { checkProposal } from './check-proposal.ts';
-import { ContractRunner } from './contracts/runner.ts';
+import { Homes } from './contracts/homes.ts';
+import { ContractRunner, type SpeculationCounts } from './contracts/runner.ts';
 import type { EvmFeePolicy } from './evm/transaction.ts';
-import type { EvmCrypto, EvmFork } from './evm/types.ts';
+import { ShardSource } from './evm/shard-source.ts';
+import type { BlockEnvironment, EvmCrypto, EvmFork } from './evm/types.ts';
 import { nextBaseFee } from './fees.ts';
+import type { Speculation } from './parallel/speculation.ts';
 import type { BlockProposal, ExecutedBlock, Leftover } from './types.ts';
 
 /** What an executor is for. */
@@ -98,24 +102,57 @@ export class BlockExecutor {
     return this.done.map(({ block }) => block);
   }
 
+  /** What became of what was found out beforehand, so far: for gauges. */
+  get speculations(): Readonly<SpeculationCounts> {
+    return this.contracts.counts;
+  }
+
   /**
    * Executes a block after the one with hash `parentHash`: what was executed on top of that is taken back before. Throws as {@link execute}, and `block/revert` when
    * that block is not among the last few.
    */
-  executeOn(parentHash: Hash32, proposal: BlockProposal, assignment: AssignmentTable): ExecutedBlock {
+  executeOn(parentHash: Hash32, proposal: BlockProposal, assignment: AssignmentTable, found?: FoundAhead): ExecutedBlock {
+    this.standOn(parentHash, proposal);
+    return this.execute(proposal, assignment, found);
+  }
+
+  /**
+   * What threads may execute before {@link executeOn}, whose answer that takes: the calls of contracts in the proposal, on the parent's state. Until then the state must not
+   * change. undefined for a proposal without any, or one that would be refused. Takes back blocks and throws as {@link executeOn}.
+   */
+  ahead(parentHash: Hash32, proposal: BlockProposal, assignment: AssignmentTable): AheadOfBlock | undefined {
+    this.standOn(parentHash, proposal);
+    if (checkProposal(this.options, this.parent, proposal) !== undefined) return undefined;
+    const { shard } = this.options;
+    const { state, crypto } = this.modules;
+    return aheadOfBlock(proposal, parentHash, {
+      state,
+      primitives: crypto,
+      environment: () => this.environment(proposal),
+      source: () => new ShardSource({ shard }, { state, homes: new Homes(shard, { state, assignment }) }),
+    });
+  }
+
+  private standOn(parentHash: Hash32, { height }: BlockProposal): void {
     while (!equalBytes(this.parent.hash, parentHash)) {
       const last = this.done.at(-1);
-      if (last === undefined) throw new ShardlabError('block/revert', `block ${proposal.height} stands on one that is not among the last executed`);
+      if (last === undefined) throw new ShardlabError('block/revert', `block ${height} stands on one that is not among the last executed`);
       this.revert(last.block);
     }
-    return this.execute(proposal, assignment);
+  }
+
+  private environment({ height, timestampMs }: BlockProposal): BlockEnvironment {
+    const { header, hash: parentHash } = this.parent;
+    const { crypto: hasher, state } = this.modules;
+    const fields = { ...this.options, baseFeePerGas: nextBaseFee(header), prevRandao: hasher.sha256(header.prevRandao), parentHash, height, timestampMs };
+    return blockEnvironment(fields, state);
   }
 
   /**
    * Executes the block after {@link head}. Throws {@link InvalidBlockError}, with the state as it was, when the proposal does not follow on the head
-   * (`block/invalid-proposal`), or, in `verify` mode, when a transaction does not fit (`block/invalid-transaction`).
+   * (`block/invalid-proposal`), or, in `verify` mode, when a transaction does not fit (`block/invalid-transaction`). `found` changes nothing but how long it takes.
    */
-  execute(proposal: BlockProposal, assignment: AssignmentTable): ExecutedBlock {
+  execute(proposal: BlockProposal, assignment: AssignmentTable, found?: FoundAhead): ExecutedBlock {
     const { header: parent, hash: parentHash } = this.parent;
     const { crypto: hasher, state, protocol } = this.modules;
     const { chainId, shard, gasLimit } = this.options;
@@ -123,11 +160,10 @@ export class BlockExecutor {
     if (wrong !== undefined) throw new InvalidBlockError('block/invalid-proposal', wrong, { height: proposal.height });
     const totals = { ...parent.totals };
     const pairs = this.parent.pairs.map((pair) => ({ ...pair }));
-    const baseFeePerGas = nextBaseFee(parent);
     const now = { height: proposal.height, timestampMs: proposal.timestampMs };
-    const prevRandao = hasher.sha256(parent.prevRandao);
+    const environment = this.environment(proposal);
+    const { baseFeePerGas, prevRandao } = environment;
     rememberHash(state, parent.height, parentHash);
-    const environment = blockEnvironment({ ...this.options, baseFeePerGas, prevRandao, ...now }, state);
     const { contracts, blooms } = this;
     const run = new BlockRun({
       hasher,
@@ -148,7 +184,7 @@ export class BlockExecutor {
     });
     this.consumeInbox(run, proposal);
     protocol.due(run);
-    const { included, leftovers } = runTransactions(run, proposal);
+    const { included, leftovers } = runTransactions(run, proposal, found?.of(proposal, parentHash));
     protocol.endBlock(run);
     run.finish();
     const delta = state.commit();
@@ -232,11 +268,11 @@ function decodeOrIgnore(bytes: Uint8Array): ReturnType<typeof decodeMessage> | u
   }
 }
 
-function runTransactions(run: BlockRun, proposal: BlockProposal): Pick<ExecutedBlock, 'leftovers'> & { included: PoolTransaction[] } {
+function runTransactions(run: BlockRun, proposal: BlockProposal, found: Speculation | undefined): Pick<ExecutedBlock, 'leftovers'> & { included: PoolTransaction[] } {
   const included: PoolTransaction[] = [];
   const leftovers: { transaction: PoolTransaction; why: Leftover }[] = [];
-  for (const transaction of proposal.transactions) {
-    const why = run.transaction(transaction, included.length);
+  for (const [place, transaction] of proposal.transactions.entries()) {
+    const why = run.transaction(transaction, included.length, found?.at(place));
     if (why === undefined) included.push(transaction);
     else leftovers.push({ transaction, why });
   }

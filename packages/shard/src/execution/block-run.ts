@@ -33,6 +33,7 @@ import { Operations, reasonOf } from './contracts/operations.ts';
 import type { ContractRunner } from './contracts/runner.ts';
 import type { BlockEnvironment } from './evm/types.ts';
 import { Ledger, type MutablePair, type RunningTotals } from './ledger.ts';
+import type { SpeculatedTransaction } from './parallel/speculation.ts';
 import { ReceiptList } from './receipt-list.ts';
 import type { Leftover } from './types.ts';
 
@@ -186,8 +187,8 @@ export class BlockRun implements ProtocolHost {
     this.context.state.putRecord(namespace, id, value);
   }
 
-  /** Runs one signed transaction of this shard as the block's body item `bodyIndex`. `undefined` = it is in. */
-  transaction(tx: PoolTransaction, bodyIndex: number): Leftover | undefined {
+  /** Runs one signed transaction of this shard as the block's body item `bodyIndex`; `known`: what it did when it was executed beforehand. `undefined` = it is in. */
+  transaction(tx: PoolTransaction, bodyIndex: number, known?: SpeculatedTransaction): Leftover | undefined {
     const { state, protocol, gasLimit } = this.context;
     const sender = state.account(tx.senderKey);
     const nonce = sender === undefined ? 0 : sender.nonce;
@@ -206,7 +207,7 @@ export class BlockRun implements ProtocolHost {
       const home = this.homes.homeOf(tx.to, tx.toKey);
       if (home !== this.shard) return this.begin(tx, charge.price, [{ shard: home, operation: operationOf(tx) }], bodyIndex);
     }
-    if (tx.type === SET_CODE_TYPE || this.homes.isPrecompile(tx.to) || (recipient !== undefined && hasCode(recipient))) return this.contract(tx, charge.price, bodyIndex);
+    if (tx.type === SET_CODE_TYPE || this.homes.isPrecompile(tx.to) || (recipient !== undefined && hasCode(recipient))) return this.contract(tx, charge.price, bodyIndex, known);
     if (exclusive && protocol.forbids(balanceLock(tx.to), 'delta')) return 'blocked';
     const payer = sender ?? state.open(tx.senderKey);
     this.transfer(tx, payer, recipient ?? state.open(tx.toKey), charge, bodyIndex);
@@ -227,12 +228,12 @@ export class BlockRun implements ProtocolHost {
   }
 
   /** A transaction that runs code (Yellow Paper 6). What the EVM did is looked at before any of it counts. */
-  private contract(tx: PoolTransaction, price: bigint, bodyIndex: number): Leftover | undefined {
+  private contract(tx: PoolTransaction, price: bigint, bodyIndex: number, known?: SpeculatedTransaction): Leftover | undefined {
     const { contracts, gasLimit } = this.context;
     if (this.gasUsed + tx.gasLimit > gasLimit) return 'later';
     // What runs and is left out is paid by nobody: no more of it than a block's worth. A verifier runs less of it, never more.
     if (this.gasInVain > gasLimit) return 'blocked';
-    const outcome = tx.calls === undefined ? contracts.transaction(tx) : contracts.batch(tx, tx.calls, price);
+    const outcome = tx.calls === undefined ? contracts.transaction(tx, known) : contracts.batch(tx, tx.calls, price);
     if ('invalid' in outcome) return 'refused';
     const foreign = this.homes.keptElsewhere(contracts.created());
     this.gasInVain += outcome.gasUsed;

@@ -77,6 +77,11 @@ export class Accounts {
     return this.contracts[id]!;
   }
 
+  /** All accounts. */
+  all(): Iterable<Account> {
+    return this.byKey.values();
+  }
+
   /** Accounts that have a contract. */
   *withContract(): Iterable<Account> {
     for (const account of this.contracts) if (account !== undefined) yield account;

@@ -20,6 +20,7 @@ import { type FlatChange, type FlatEntry, isOfAccounts } from './flat-account.ts
 import { isOfProtocol, type StateNamespace } from './namespaces.ts';
 import { type ProtocolRecord, RecordStore } from './record-store.ts';
 import type { StateParts } from './parts.ts';
+import type { StateFollower } from './state-follower.ts';
 import { StateLoader } from './state-loader.ts';
 import { StateUndo } from './state-undo.ts';
 import { StemJournal } from './stem-journal.ts';
@@ -64,6 +65,7 @@ export class ShardState implements AccountReader {
   private readonly slots: SlotStore;
   private readonly contractCode: ContractCode;
   private readonly records: RecordStore;
+  private follower: StateFollower | undefined;
   /** Room for basic data of contracts. */
   private readonly leaf = new Uint8Array(32);
 
@@ -121,7 +123,7 @@ export class ShardState implements AccountReader {
   }
 
   /** The same of an account that is at hand. */
-  codeHashOf(account: Account): Hash32 {
+  codeHashOf(account: Readonly<Account>): Hash32 {
     return (account.contract?.code ?? this.codes.none).hash;
   }
 
@@ -196,6 +198,7 @@ export class ShardState implements AccountReader {
     const changes: FlatChange[] = [];
     const undo: FlatChange[] = [];
     const touched = this.accounts.takeTouched();
+    if (this.follower !== undefined) this.tellChanges(this.follower, touched);
     const delta = new AccountDelta(touched.length, this.trie, changes, undo);
     const contracts: Account[] = [];
     for (const account of touched) {
@@ -209,6 +212,24 @@ export class ShardState implements AccountReader {
     if (contracts.length > 0) this.finishContracts(contracts, changes, undo);
     this.records.commit(changes, undo);
     return { root: this.trie.commit().root, changes, undo };
+  }
+
+  /** From here on, `follower` is told what commits and reverts do. One at a time. */
+  follow(follower: StateFollower): void {
+    invariant(this.follower === undefined, 'a state has one follower');
+    this.follower = follower;
+  }
+
+  /** Tells a follower everything, between blocks. */
+  tellAll(follower: StateFollower): void {
+    invariant(this.accounts.touchedCount === 0, 'a state with changes under way is not told');
+    for (const account of this.accounts.all()) follower.account(account);
+    this.slots.visit(false, (account, key, value) => follower.slot(account, key, value));
+  }
+
+  private tellChanges(follower: StateFollower, touched: readonly Account[]): void {
+    for (const account of touched) follower.account(account);
+    this.slots.visit(true, (account, key, value) => follower.slot(account, key, value));
   }
 
   private commitAccount(account: Account, delta: AccountDelta): void {
@@ -254,6 +275,7 @@ export class ShardState implements AccountReader {
   revert(delta: StateDelta): ProtocolRecord[] {
     this.version++;
     invariant(this.accounts.touchedCount === 0, 'a state with changes under way is not set back');
+    this.follower?.reverted();
     const others: FlatChange[] = [];
     const stems = new StateUndo(this.parts());
     for (const change of delta.undo) {

@@ -99,7 +99,7 @@ function benchRuns(crypto: ExecutionCrypto): Measure {
     const now = { height: (index + 1) as Height, timestampMs: 2_000 + index };
     const pairs: PairEntry[] = [];
     const [gasLimit, baseFeePerGas] = [GAS_LIMIT, nextBaseFee(header)];
-    const environment = blockEnvironment({ chainId: CHAIN_ID, gasLimit, baseFeePerGas, prevRandao: ZERO_HASH, ...now }, state);
+    const environment = blockEnvironment({ chainId: CHAIN_ID, gasLimit, baseFeePerGas, prevRandao: ZERO_HASH, parentHash: ZERO_HASH, ...now }, state);
     const ofBlock = { environment, parentHash: ZERO_HASH, gasLimit, baseFeePerGas, now, totals, pairs };
     const run = new BlockRun({ hasher: crypto, chainId: CHAIN_ID, shard: SHARD, state, protocol, contracts, blooms, assignment: table, ...ofBlock });
     let done = 0;

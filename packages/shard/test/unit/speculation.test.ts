@@ -129,7 +129,7 @@ test('homes that were asked for are part of what was read, and an account that w
   const below = elsewhere(3);
   const layered = new LayeredSource(below);
   equal(layered.homeOf(foreign), 3);
-  const reads = { accounts: [], slots: [], homes: layered.takeHomes() };
+  const reads = { accounts: [], slots: [], homes: layered.takeHomes(), unread: [] };
   deepEqual(layered.takeHomes(), []);
   ok(validates(reads, below, EMPTY_HASH));
   equal(validates(reads, elsewhere(-1), EMPTY_HASH), false);

@@ -3,6 +3,7 @@ import { ground, type Mutant } from '../mutant.ts';
 const PARTICIPANT = 'crosslink/src/xtx/participant.ts';
 const OPERATIONS = 'shard/src/execution/contracts/operations.ts';
 const RUN = 'shard/src/execution/block-run.ts';
+const RUNNER = 'shard/src/execution/contracts/runner.ts';
 
 const CONTRACTS = ground('contracts', { shards: 3, txs: 30, contracts: 5 });
 const DELAYED = ground('late contracts', { shards: 3, txs: 30, contracts: 5, faults: ['delay', 'partition'] }, { parameters: { deadlineMs: 3_000 } });
@@ -103,5 +104,21 @@ export const CONTRACTS_ACROSS: readonly Mutant[] = [
     ground: CONTRACTS,
     seedsMax: 3,
     finds: /^serial: .* logs/,
+  },
+  {
+    name: 'speculation-believed',
+    what: 'what a call did when it was executed beforehand is taken as it is, though what it read has changed',
+    edits: [{ file: RUNNER, find: 'return validates(reads, source, this.emptyHash);', replace: 'return reads !== undefined;' }],
+    ground: CONTRACTS,
+    seedsMax: 10,
+    finds: /^serial: .* slot \d+/,
+  },
+  {
+    name: 'speculation-over-locks',
+    what: 'what a call did when it was executed beforehand is taken, though an open cross-shard transaction holds what it read or wrote',
+    edits: [{ file: RUNNER, find: 'lockSetOf(this.taken.reads, this.taken.changes, payer)', replace: '[]' }],
+    ground: CONTRACTS,
+    seedsMax: 30,
+    finds: /^serial: .* slot \d+/,
   },
 ];

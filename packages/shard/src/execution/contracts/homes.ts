@@ -11,12 +11,12 @@ function smallNumber(address: Address): number {
 }
 
 /** Whether an account has code. */
-export function hasCode(account: Account): boolean {
+export function hasCode(account: Readonly<Account>): boolean {
   return account.contract !== undefined && account.contract.code.bytes.length !== 0;
 }
 
 /** Whether somebody acts from here, or code runs here: such an account lives where it is, whatever a stub says. */
-export function isRooted(account: Account): boolean {
+export function isRooted(account: Readonly<Account>): boolean {
   return account.nonce !== 0 || hasCode(account);
 }
 

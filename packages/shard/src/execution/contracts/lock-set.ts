@@ -1,5 +1,5 @@
 import { accountLock, type Address, balanceLock, equalBytes, type Lock, type LockMode, storageLock } from '@shardlab/crosslink';
-import type { WorldState } from '../evm/world-state.ts';
+import type { WorldChanges, WorldReads } from '../evm/world-state.ts';
 
 /** A lock that a transaction needs. */
 export type LockRequest = Pick<Lock, 'key' | 'mode'>;
@@ -19,19 +19,18 @@ class Requests {
 }
 
 /**
- * What a world read and changed since it was reset, as locks (R16): the read set and the write set. A balance that was only added to is a delta. So is that of `payer`,
+ * What a transaction read and changed, as locks (R16): the read set and the write set. A balance that was only added to is a delta. So is that of `payer`,
  * who has no code, unless some code looked at it: that it suffices is settled when it is taken.
  */
-export function lockSetOf(world: WorldState, payer?: Address): LockRequest[] {
+export function lockSetOf(reads: WorldReads, changes: WorldChanges, payer?: Address): LockRequest[] {
   const requests = new Requests();
-  const { accounts, slots } = world.reads();
+  const { accounts, slots } = reads;
   for (const { address, nonce, balance, codeHash, observed } of accounts) {
     const pays = payer !== undefined && equalBytes(address, payer);
     if (balance !== undefined && (observed || !pays)) requests.add(balanceLock(address), 'read');
     if (nonce !== undefined || codeHash !== undefined) requests.add(accountLock(address), 'read');
   }
   for (const { address, key } of slots) requests.add(storageLock(address, key), 'read');
-  const changes = world.changes();
   for (const { address, balance, balanceBefore, nonce, nonceBefore, code, deleted } of changes.accounts) {
     if (balance !== balanceBefore) requests.add(balanceLock(address), 'delta');
     if (nonce !== nonceBefore || code !== undefined || deleted) requests.add(accountLock(address), 'write');

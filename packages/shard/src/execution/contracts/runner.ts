@@ -2,7 +2,7 @@ import { type Address, bytesKey, type EventLog, type Hash32, invariant, type Sha
 import type { ShardState } from '../../state/shard-state.ts';
 import { toEvmTransaction } from '../../transaction/evm-transaction.ts';
 import type { PoolTransaction, RecoveryPrimitives } from '../../transaction/types.ts';
-import { applyWorld } from '../evm/apply-changes.ts';
+import { applyWorld, applyWorldChanges } from '../evm/apply-changes.ts';
 import { applyAuthorizations } from '../evm/authorizations.ts';
 import { CodeCache } from '../evm/code.ts';
 import { Evm } from '../evm/evm.ts';
@@ -12,6 +12,7 @@ import { beginBlock, HISTORY_ADDRESS, HISTORY_CODE } from '../evm/system-calls.t
 import { type AppliedTransaction, applyTransaction, type EvmFeePolicy, type TransactionOutcome } from '../evm/transaction.ts';
 import type { AccountId, BlockEnvironment, EvmCrypto, EvmFork, Halt } from '../evm/types.ts';
 import { type WorldChanges, type WorldCredit, WorldState } from '../evm/world-state.ts';
+import { type SpeculatedTransaction, validates } from '../parallel/speculation.ts';
 import { hasCode, type Homes } from './homes.ts';
 import { type LockRequest, lockSetOf } from './lock-set.ts';
 
@@ -34,6 +35,15 @@ export interface ContractRunnerOptions {
 export interface ContractRunnerModules {
   readonly crypto: EvmCrypto & RecoveryPrimitives;
   readonly state: ShardState;
+}
+
+/** Transactions that ran code in blocks since the start, by where: what threads had found out was taken, or it ran here. For gauges: nothing depends on it. */
+export interface SpeculationCounts {
+  taken: number;
+  /** Known, but what it had read was no longer so. */
+  stale: number;
+  /** Not known beforehand. */
+  unknown: number;
 }
 
 /** One call of an operation. */
@@ -65,14 +75,19 @@ export interface OperationResult {
 export class ContractRunner {
   private readonly options: ContractRunnerOptions;
   private readonly modules: ContractRunnerModules;
+  readonly counts: SpeculationCounts = { taken: 0, stale: 0, unknown: 0 };
+  private readonly emptyHash: Hash32;
   /** Made for the first contract: a shard without any pays nothing. */
   private machine: { readonly evm: Evm; readonly world: WorldState } | undefined;
   private source: ShardSource | undefined;
   private block: BlockEnvironment | undefined;
+  /** The last run, if nothing ran here: what threads had found out still holds. */
+  private taken: SpeculatedTransaction | undefined;
 
   constructor(options: ContractRunnerOptions, modules: ContractRunnerModules) {
     this.options = options;
     this.modules = modules;
+    this.emptyHash = modules.crypto.keccak256(NOTHING);
   }
 
   /** Begins a block: what follows runs in its environment. Makes the system calls of the fork, and applies what they change. */
@@ -91,6 +106,7 @@ export class ContractRunner {
   /** The machine with an empty overlay. */
   private fresh(): { readonly evm: Evm; readonly world: WorldState } {
     const { source } = this;
+    this.taken = undefined;
     invariant(source !== undefined, 'a run before the first block');
     if (this.machine !== undefined) {
       this.machine.world.reset(source);
@@ -117,11 +133,23 @@ export class ContractRunner {
     this.apply();
   }
 
-  /** Runs a transaction on a fresh overlay. */
-  transaction(tx: PoolTransaction): TransactionOutcome {
+  /** Runs a transaction on a fresh overlay, unless what is `known` of it from before the block, in this very environment, still holds. */
+  transaction(tx: PoolTransaction, known?: SpeculatedTransaction): TransactionOutcome {
     const { evm, world } = this.fresh();
+    if (known === undefined) this.counts.unknown++;
+    else if (this.holds(known)) {
+      this.taken = known;
+      this.counts.taken++;
+      return known.outcome;
+    } else this.counts.stale++;
     this.source?.expect(tx.sender, tx.senderKey, tx.to, tx.toKey);
     return applyTransaction(evm, world, this.environment(), toEvmTransaction(tx, this.modules.crypto), this.options.feePolicy);
+  }
+
+  private holds({ reads }: SpeculatedTransaction): boolean {
+    const { source } = this;
+    invariant(source !== undefined, 'a run before the first block');
+    return validates(reads, source, this.emptyHash);
   }
 
   /**
@@ -179,23 +207,26 @@ export class ContractRunner {
    */
   locks(sender: Address): LockRequest[] {
     const account = this.modules.state.account(bytesKey(sender));
-    return lockSetOf(this.world, account !== undefined && hasCode(account) ? undefined : sender);
+    const payer = account !== undefined && hasCode(account) ? undefined : sender;
+    return this.taken === undefined ? lockSetOf(this.world.reads(), this.world.changes(), payer) : lockSetOf(this.taken.reads, this.taken.changes, payer);
   }
 
   /** Contracts that the last run made. */
   created(): Address[] {
-    return this.world.created();
+    // What makes contracts is not known beforehand: see SpeculativeExecutor.
+    return this.taken === undefined ? this.world.created() : [];
   }
 
   /** What the last run changed. */
   changes(): WorldChanges {
-    return this.world.changes();
+    return this.taken?.changes ?? this.world.changes();
   }
 
   /** Applies what the last run changed. Returns by how many wei the sum of all balances changed. */
   apply(): bigint {
     const { source } = this;
     invariant(source !== undefined, 'nothing has run');
+    if (this.taken !== undefined) return applyWorldChanges(this.modules.state, this.taken.changes);
     return applyWorld(this.modules.state, this.world, (address) => source.open(address));
   }
 

@@ -17,6 +17,7 @@ export class LayeredSource implements StateSource {
   /** Accounts whose storage below is void. */
   private readonly emptied = new Set<string>();
   private homes: HomeRead[] = [];
+  private storageAsked = false;
 
   constructor(below: StateSource) {
     this.below = below;
@@ -49,6 +50,7 @@ export class LayeredSource implements StateSource {
   }
 
   hasStorage(address: Address): boolean {
+    this.storageAsked = true;
     const account = bytesKey(address);
     for (const value of this.slots.get(account)?.values() ?? []) if (value.some((byte) => byte !== 0)) return true;
     return !this.emptied.has(account) && this.below.hasStorage(address);
@@ -65,6 +67,13 @@ export class LayeredSource implements StateSource {
     const { homes } = this;
     this.homes = [];
     return homes;
+  }
+
+  /** Whether it was asked since the last call if an account has storage: only creations do. */
+  takeStorageAsked(): boolean {
+    const asked = this.storageAsked;
+    this.storageAsked = false;
+    return asked;
   }
 
   /** Puts a transaction's changes on top. */

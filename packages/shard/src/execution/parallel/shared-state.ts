@@ -34,6 +34,8 @@ const CONTRACT = 2;
 /** Used rows of 4. */
 const LOAD_MAX = 3;
 const NONE = -1;
+/** Rows that there have to be for each used one, for all to fit with room to grow. */
+const FITS = 2;
 
 /** How much a {@link SharedState} holds: rows, as powers of 2, of which three in four are used. */
 export interface SharedStateSize {
@@ -78,6 +80,11 @@ export class SharedState {
   /** Says that everything is in it, before any block. Until it overflows. */
   markComplete(): void {
     this.words[AT_COMPLETE] = 1;
+  }
+
+  /** Whether so many accounts and slots have room, with some to grow. */
+  fits(accounts: number, slots: number): boolean {
+    return FITS * accounts <= this.accountMask && FITS * slots <= this.slotMask;
   }
 
   /** Forgets everything. */
@@ -135,7 +142,7 @@ export class SharedState {
   }
 
   /** Sets a slot. An account that is not known is taken from `source` first. */
-  setSlot(address: Address, key: Uint8Array, value: Uint8Array, source: StateSource, emptyHash: Hash32): void {
+  setSlot(address: Address, key: Uint8Array, value: Uint8Array, source: Pick<StateSource, 'account' | 'homeOf'>, emptyHash: Hash32): void {
     let row = this.findAccount(address);
     if (row === NONE) {
       this.setAccount(address, source.account(address), source.homeOf(address), emptyHash);

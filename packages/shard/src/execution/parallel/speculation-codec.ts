@@ -52,7 +52,7 @@ export function packSpeculated(all: readonly (SpeculatedTransaction | undefined)
     if (one === undefined) return;
     const { outcome, reads, changes } = one;
     writeOutcome(to, outcome);
-    to.list(reads.accounts, LIST_MAX, writeAccountRead).list(reads.slots, LIST_MAX, writeSlot).list(reads.homes, LIST_MAX, writeHome);
+    to.list(reads.accounts, LIST_MAX, writeAccountRead).list(reads.slots, LIST_MAX, writeSlot).list(reads.homes, LIST_MAX, writeHome).list(reads.unread, LIST_MAX, writeAccountRead);
     to.list(changes.accounts, LIST_MAX, writeAccountChange).list(changes.slots, LIST_MAX, writeSlot);
   });
   return writer.finish() as Uint8Array<ArrayBuffer>;
@@ -63,7 +63,8 @@ export function unpackSpeculated(packed: Uint8Array): (SpeculatedTransaction | u
   return new Reader(packed).list(LIST_MAX, (reader) => {
     if (!reader.bool()) return undefined;
     const outcome = readOutcome(reader);
-    const reads = { accounts: reader.list(LIST_MAX, readAccountRead), slots: reader.list(LIST_MAX, readSlot), homes: reader.list(LIST_MAX, readHome) };
+    const [accounts, slots] = [reader.list(LIST_MAX, readAccountRead), reader.list(LIST_MAX, readSlot)];
+    const reads = { accounts, slots, homes: reader.list(LIST_MAX, readHome), unread: reader.list(LIST_MAX, readAccountRead) };
     const changes = { accounts: reader.list(LIST_MAX, readAccountChange), slots: reader.list(LIST_MAX, readSlot) };
     return 'invalid' in outcome ? undefined : { outcome, reads, changes };
   });

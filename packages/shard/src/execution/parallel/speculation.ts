@@ -7,6 +7,7 @@ import { type Address, equalBytes, type Hash32 } from '@shardlab/crosslink';
 import type { AppliedTransaction } from '../evm/transaction.ts';
 import type { StateSource } from '../evm/types.ts';
 import type { WorldChanges, WorldReads } from '../evm/world-state.ts';
+import type { AccountRead } from '../evm/world/accounts.ts';
 
 /** Where an account was said to live: see `StateSource.homeOf`. */
 export interface HomeRead {
@@ -17,6 +18,8 @@ export interface HomeRead {
 /** All that a transaction's outcome and changes rest on, besides the transaction and its block's environment. */
 export interface SpeculativeReads extends WorldReads {
   readonly homes: readonly HomeRead[];
+  /** What nobody read, and the changes set to what it was: it has to be so, too. No lock stands for it, since whoever executes the transaction takes none. */
+  readonly unread: readonly AccountRead[];
 }
 
 /** What a transaction did on the state that it saw. */
@@ -38,16 +41,19 @@ export interface Speculation {
  * that is not there.
  */
 export function validates(reads: SpeculativeReads, source: StateSource, emptyHash: Hash32): boolean {
-  for (const { address, nonce, balance, codeHash } of reads.accounts) {
-    const account = source.account(address);
-    if (nonce !== undefined && nonce !== (account?.nonce ?? 0n)) return false;
-    if (balance !== undefined && balance !== (account?.balance ?? 0n)) return false;
-    if (codeHash !== undefined && !equalBytes(codeHash, account?.codeHash ?? emptyHash)) return false;
-  }
+  for (const read of reads.accounts) if (!isStill(read, source, emptyHash)) return false;
+  for (const read of reads.unread) if (!isStill(read, source, emptyHash)) return false;
   const value = new Uint8Array(32);
   for (const slot of reads.slots) {
     source.storage(slot.address, slot.key, value);
     if (!equalBytes(slot.value, value)) return false;
   }
   return reads.homes.every(({ address, home }) => source.homeOf(address) === home);
+}
+
+function isStill({ address, nonce, balance, codeHash }: AccountRead, source: StateSource, emptyHash: Hash32): boolean {
+  const account = source.account(address);
+  if (nonce !== undefined && nonce !== (account?.nonce ?? 0n)) return false;
+  if (balance !== undefined && balance !== (account?.balance ?? 0n)) return false;
+  return codeHash === undefined || equalBytes(codeHash, account?.codeHash ?? emptyHash);
 }

@@ -4,6 +4,7 @@ import { Evm } from '../evm/evm.ts';
 import { applyTransaction, type EvmTransaction } from '../evm/transaction.ts';
 import type { BlockEnvironment, EvmCrypto, StateSource } from '../evm/types.ts';
 import { type WorldChanges, type WorldReads, WorldState } from '../evm/world-state.ts';
+import type { AccountRead } from '../evm/world/accounts.ts';
 import { LayeredSource } from './layered-source.ts';
 import type { ExecutionRules } from './run-executor.ts';
 import type { SpeculatedTransaction } from './speculation.ts';
@@ -25,7 +26,7 @@ export class SpeculativeExecutor {
     this.evm = new Evm({ fork, ...(compileAfter === undefined ? {} : { compileAfter }) }, { crypto, world: this.world });
   }
 
-  /** Over `source` as it is; each sees what those before it changed. undefined for one that is invalid there. */
+  /** Over `source` as it is; each sees what those before it changed. undefined for one that is invalid there, or makes contracts: that is left to the block. */
   execute(source: StateSource, block: BlockEnvironment, transactions: readonly EvmTransaction[]): (SpeculatedTransaction | undefined)[] {
     const { world, evm } = this;
     const layered = new LayeredSource(source);
@@ -33,11 +34,13 @@ export class SpeculativeExecutor {
       world.reset(layered);
       const outcome = applyTransaction(evm, world, block, transaction, this.rules.feePolicy);
       const homes = layered.takeHomes();
+      const creates = layered.takeStorageAsked();
       if ('invalid' in outcome) return undefined;
       const changes = world.changes();
-      const reads = { ...withNonces(world.reads(), changes, layered, this.emptyHash), homes };
+      const read = world.reads();
+      const reads = { ...read, homes, unread: unreadNonces(read, changes, layered, this.emptyHash) };
       layered.apply(changes);
-      return { outcome, reads, changes };
+      return creates ? undefined : { outcome, reads, changes };
     });
   }
 }
@@ -46,14 +49,12 @@ export class SpeculativeExecutor {
  * Changes say nonces as they are afterwards, also where only the balance was added to: such a nonce must still be what it was. That of an account whose nonce was read is
  * among the reads already.
  */
-function withNonces(reads: WorldReads, changes: WorldChanges, source: StateSource, emptyHash: Hash32): WorldReads {
+function unreadNonces(reads: WorldReads, changes: WorldChanges, source: StateSource, emptyHash: Hash32): AccountRead[] {
   const known = new Set<string>();
   for (const { address, nonce } of reads.accounts) if (nonce !== undefined) known.add(bytesKey(address));
   const more = changes.accounts.filter(({ address }) => !known.has(bytesKey(address)));
-  if (more.length === 0) return reads;
-  const added = more.map(({ address }) => {
+  return more.map(({ address }) => {
     const account = source.account(address);
     return { address, nonce: account?.nonce ?? 0n, balance: undefined, codeHash: account?.codeHash ?? emptyHash, observed: false };
   });
-  return { accounts: [...reads.accounts, ...added], slots: reads.slots };
 }

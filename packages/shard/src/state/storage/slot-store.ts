@@ -1,5 +1,5 @@
 import { FLAT_KEY_BYTES_MAX, HEADER_STORAGE_OFFSET, type Hasher, isHeaderSlot, OWNER_BYTES, STEM_BYTES, writeStemPreimage, writeStorageIndex } from '@shardlab/crosslink';
-import type { Contract } from '../account.ts';
+import type { Account, Contract } from '../account.ts';
 import type { Accounts } from '../accounts.ts';
 import { ACCOUNT_KEY_BYTES, writeAccountKey } from '../flat-account.ts';
 import type { StemJournal } from '../stem-journal.ts';
@@ -94,6 +94,19 @@ export class SlotStore {
     this.put(contract, slot, value, zero);
     if (zero) this.table.remove(slot);
     else this.table.setRef(slot, ref);
+  }
+
+  /** All that is not zero, and, with `changed`, instead what was written since the last commit: 32 bytes of key and value each, the state's own. */
+  visit(changed: boolean, visit: (account: Account, key: Uint8Array, value: Uint8Array) => void): void {
+    const { table, dirty } = this;
+    const end = changed ? dirty.length : table.end;
+    for (let i = 0; i < end; i++) {
+      const slot = changed ? dirty.items[i]! : i;
+      const contract = table.contract(slot);
+      if (contract < 0) continue;
+      const [keyAt, valueAt] = [table.keyAt(slot), table.valueAt(slot)];
+      visit(this.accounts.ofContract(contract), table.bytes.subarray(keyAt, keyAt + WORD), table.bytes.subarray(valueAt, valueAt + WORD));
+    }
   }
 
   /** Writes what changed to the trie, and to the journal what was there before. */

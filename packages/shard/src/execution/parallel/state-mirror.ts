@@ -1,0 +1,92 @@
+import { type Address, bytesKey, decodeStub, type Hash32, keyBytes } from '@shardlab/crosslink';
+import type { Account } from '../../state/account.ts';
+import type { ShardState } from '../../state/shard-state.ts';
+import type { StateFollower } from '../../state/state-follower.ts';
+import { isRooted } from '../contracts/homes.ts';
+import type { SourceAccount, StateSource } from '../evm/types.ts';
+import type { SharedState } from './shared-state.ts';
+
+/** `StateSource.homeOf`: the account lives here. */
+const HERE = -1;
+
+/**
+ * Keeps the part of a shard's state that threads share in step with it. What is wrong there costs time and no more: what was found out is held against the state itself,
+ * see `validates`.
+ */
+export class StateMirror implements StateFollower {
+  private readonly state: ShardState;
+  private readonly shared: SharedState;
+  private readonly emptyHash: Hash32;
+  private readonly source: Pick<StateSource, 'account' | 'homeOf'>;
+  private stale = true;
+  private lastKey = '';
+  private lastAddress: Address | undefined;
+
+  /** `emptyHash`: keccak-256 of no bytes. Follows from here on; filled with the first {@link refresh}. */
+  constructor(options: { readonly emptyHash: Hash32 }, modules: { readonly state: ShardState; readonly shared: SharedState }) {
+    this.emptyHash = options.emptyHash;
+    this.state = modules.state;
+    this.shared = modules.shared;
+    this.source = this.asSource();
+    this.state.follow(this);
+  }
+
+  /** To be called before threads read: copies everything anew if what is there means nothing any more. */
+  refresh(): void {
+    if (!this.stale) return;
+    this.stale = false;
+    this.shared.clear();
+    if (!this.shared.fits(this.state.accountCount, this.state.slotCount)) return;
+    this.state.tellAll(this);
+    this.shared.markComplete();
+  }
+
+  account(account: Readonly<Account>): void {
+    if (!this.stale) this.shared.setAccount(this.addressOf(account), this.read(account), this.homeOf(account), this.emptyHash);
+  }
+
+  slot(account: Readonly<Account>, key: Uint8Array, value: Uint8Array): void {
+    if (!this.stale) this.shared.setSlot(this.addressOf(account), key, value, this.source, this.emptyHash);
+  }
+
+  reverted(): void {
+    this.stale = true;
+  }
+
+  /** Slots come in runs of one account. */
+  private addressOf({ key }: Readonly<Account>): Address {
+    if (this.lastAddress === undefined || key !== this.lastKey) {
+      this.lastKey = key;
+      this.lastAddress = keyBytes(key) as Address;
+    }
+    return this.lastAddress;
+  }
+
+  private read(account: Readonly<Account>): SourceAccount | undefined {
+    const { balance, nonce, contract } = account;
+    if (balance === 0n && nonce === 0 && (contract === undefined || contract.code.bytes.length === 0)) return undefined;
+    return { nonce: BigInt(nonce), balance, codeHash: this.state.codeHashOf(account) };
+  }
+
+  /** One without nonce and code may have been given away: see `Homes`. */
+  private homeOf(account: Readonly<Account>): number {
+    if (isRooted(account)) return HERE;
+    const stub = this.state.record('stub', keyBytes(account.key));
+    return stub === undefined ? HERE : decodeStub(stub);
+  }
+
+  /** What a shared state asks for of an account whose slot it is given, and that it does not have. */
+  private asSource(): Pick<StateSource, 'account' | 'homeOf'> {
+    const find = (address: Address): Account | undefined => this.state.account(bytesKey(address));
+    return {
+      account: (address) => {
+        const account = find(address);
+        return account === undefined ? undefined : this.read(account);
+      },
+      homeOf: (address) => {
+        const account = find(address);
+        return account === undefined ? HERE : this.homeOf(account);
+      },
+    };
+  }
+}
