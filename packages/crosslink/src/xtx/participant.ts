@@ -25,8 +25,8 @@ function ageOf(record: ParticipantRecord): Age {
 }
 
 /** What does not fit into a record or a vote ends as a `no`: it must not stop the shard. */
-function execute(host: ProtocolHost, { operation, gasPrice }: ParticipantRecord): OperationOutcome | { readonly kind: 'busy' } {
-  const outcome = host.execute(operation, gasPrice);
+function execute(host: ProtocolHost, { operation, gasPrice, txHash }: ParticipantRecord): OperationOutcome | { readonly kind: 'busy' } {
+  const outcome = host.execute(operation, gasPrice, txHash);
   const tooBig = outcome.kind === 'yes' && (outcome.locks.length > LOCKS_MAX || (outcome.effects?.length ?? 0) > EFFECTS_BYTES_MAX);
   if (tooBig) return { kind: 'no', gasUsed: outcome.gasUsed, reason: 'refused' };
   if (outcome.kind === 'needs' && outcome.accounts.length > NEEDS_MAX) return { kind: 'no', gasUsed: outcome.gasUsed, reason: 'needs' };

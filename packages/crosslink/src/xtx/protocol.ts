@@ -33,8 +33,11 @@ export interface ProtocolHost {
   receiveValue(source: ShardId, amount: bigint): boolean;
   /** Where an address lives, as this block sees it (R11). */
   homeOf(address: Address): ShardId;
-  /** Executes a participant's operation tentatively, within the block's gas. `busy` when the block cannot afford it (R19). Changes nothing. */
-  execute(operation: Operation, gasPrice: bigint): OperationOutcome | { readonly kind: 'busy' };
+  /**
+   * Executes a participant's operation tentatively, within the block's gas. `busy` when the block cannot afford it (R19). Changes nothing. `txHash` is for those who follow a
+   * transaction: nothing depends on it.
+   */
+  execute(operation: Operation, gasPrice: bigint, txHash: TxHash): OperationOutcome | { readonly kind: 'busy' };
   /**
    * Applies a prepared operation, unless it is a plain credit: its value stands in escrow, and goes where the effects say. `effects` is what {@link execute} gave.
    * Returns the encoded logs, at most `ACK_LOGS_BYTES_MAX`, none if it is a creation's or call's without any. Cannot fail.

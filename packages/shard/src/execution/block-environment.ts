@@ -1,5 +1,5 @@
 import { type Hash32, type Height, Writer, ZERO_ADDRESS } from '@shardlab/crosslink';
-import type { ShardState } from '../state/shard-state.ts';
+import type { ExecutionState } from '../state/execution-state.ts';
 import type { BlockEnvironment } from './evm/types.ts';
 
 /** Blocks whose hash BLOCKHASH tells (Yellow Paper 9.4.1). */
@@ -25,12 +25,12 @@ function place(height: number): Uint8Array {
 }
 
 /** Keeps the hash of the block at `height` in the state, for the 256 blocks after it: so that a node that began with a snapshot knows it, too. */
-export function rememberHash(state: ShardState, height: number, hash: Hash32): void {
+export function rememberHash(state: Pick<ExecutionState, 'putRecord'>, height: number, hash: Hash32): void {
   state.putRecord('blockhash', place(height), new Writer(41).u8(1).u64(height).fixed(hash, 32).finish());
 }
 
 /** What contracts see of the block (R5: the time in whole seconds). Under the fee policy `burn` nobody is paid: the coinbase is the zero address. */
-export function blockEnvironment(fields: EnvironmentFields, state: ShardState): BlockEnvironment {
+export function blockEnvironment(fields: EnvironmentFields, state: Pick<ExecutionState, 'record'>): BlockEnvironment {
   const { height, parentHash } = fields;
   return {
     chainId: BigInt(fields.chainId),

@@ -21,13 +21,14 @@ import {
   txRoot,
   ZERO_HASH,
 } from '@shardlab/crosslink';
-import type { ShardState } from '../state/shard-state.ts';
+import type { ExecutionState } from '../state/execution-state.ts';
 import type { PoolTransaction, RecoveryPrimitives } from '../transaction/types.ts';
 import { BlockRun } from './block-run.ts';
 import { type AheadOfBlock, aheadOfBlock, type FoundAhead } from './ahead.ts';
 import { blockEnvironment, rememberHash } from './block-environment.ts';
 import { checkProposal } from './check-proposal.ts';
 import { Homes } from './contracts/homes.ts';
+import type { RunObserver } from './contracts/run-observer.ts';
 import { ContractRunner, type SpeculationCounts } from './contracts/runner.ts';
 import type { EvmFeePolicy } from './evm/transaction.ts';
 import { ShardSource } from './evm/shard-source.ts';
@@ -53,8 +54,10 @@ export interface ExecutionCrypto extends Hasher, EvmCrypto, RecoveryPrimitives {
 /** What an executor works on. */
 export interface BlockExecutorModules {
   readonly crypto: ExecutionCrypto;
-  readonly state: ShardState;
+  readonly state: ExecutionState;
   readonly protocol: CrossShardProtocol;
+  /** Follows what contracts do; absent but for traces. */
+  readonly observer?: RunObserver;
 }
 
 /** What a block is built on. */

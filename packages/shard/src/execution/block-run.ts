@@ -23,7 +23,8 @@ import {
   type TransactionReceipt,
   type TxHash,
 } from '@shardlab/crosslink';
-import type { Account, ShardState } from '../state/shard-state.ts';
+import type { ExecutionState } from '../state/execution-state.ts';
+import type { Account } from '../state/shard-state.ts';
 import type { PoolTransaction } from '../transaction/types.ts';
 import { type Charge, Charges } from './charges.ts';
 import { CreditSender } from './contracts/credit-sender.ts';
@@ -46,7 +47,7 @@ export interface BlockRunContext {
   readonly hasher: Hasher;
   readonly chainId: number;
   readonly shard: ShardId;
-  readonly state: ShardState;
+  readonly state: ExecutionState;
   readonly protocol: CrossShardProtocol;
   readonly contracts: ContractRunner;
   readonly blooms: BloomBuilder;
@@ -148,8 +149,8 @@ export class BlockRun implements ProtocolHost {
     return this.homes.homeOf(address);
   }
 
-  execute(operation: Operation, gasPrice: bigint): OperationOutcome | { readonly kind: 'busy' } {
-    const { outcome, blockGas } = this.operations.execute(operation, gasPrice, this.context.gasLimit - this.gasUsed);
+  execute(operation: Operation, gasPrice: bigint, txHash: TxHash): OperationOutcome | { readonly kind: 'busy' } {
+    const { outcome, blockGas } = this.operations.execute(operation, gasPrice, this.context.gasLimit - this.gasUsed, txHash);
     this.gasUsed += blockGas;
     return outcome;
   }

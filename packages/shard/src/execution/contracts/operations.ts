@@ -15,7 +15,7 @@ import {
   type ShardId,
   type TxHash,
 } from '@shardlab/crosslink';
-import type { ShardState } from '../../state/shard-state.ts';
+import type { ExecutionState } from '../../state/execution-state.ts';
 import { GAS_TRANSACTION } from '../../transaction/intrinsic-gas.ts';
 import type { Halt } from '../evm/types.ts';
 import type { Ledger } from '../ledger.ts';
@@ -30,7 +30,7 @@ const NO_LOGS = new Uint8Array(0);
 
 /** What operations work on. */
 export interface OperationModules {
-  readonly state: ShardState;
+  readonly state: ExecutionState;
   readonly homes: Homes;
   readonly contracts: ContractRunner;
   readonly ledger: Ledger;
@@ -54,7 +54,13 @@ export class Operations {
   }
 
   /** Executes `operation` if the block has `room` for its gas; changes nothing. */
-  execute(operation: Operation, gasPrice: bigint, room: number): ExecutedOperation {
+  execute(operation: Operation, gasPrice: bigint, room: number, txHash: TxHash): ExecutedOperation {
+    const executed = this.judge(operation, gasPrice, room, txHash);
+    this.modules.contracts.observer?.judged(txHash, operation, executed.outcome);
+    return executed;
+  }
+
+  private judge(operation: Operation, gasPrice: bigint, room: number, txHash: TxHash): ExecutedOperation {
     const elsewhere = this.elsewhere(operation);
     if (elsewhere !== undefined) return { outcome: elsewhere, blockGas: 0 };
     if (GAS_TRANSACTION > room) return { outcome: { kind: 'busy' }, blockGas: 0 };
@@ -62,7 +68,7 @@ export class Operations {
       return { outcome: { kind: 'yes', gasUsed: 0, locks: [{ key: balanceLock(operation.to), mode: 'delta' }], effects: undefined }, blockGas: GAS_TRANSACTION };
     }
     if (GAS_TRANSACTION + operation.gasLimit > room) return { outcome: { kind: 'busy' }, blockGas: 0 };
-    const outcome = this.run(operation, gasPrice);
+    const outcome = this.run(operation, gasPrice, txHash);
     return { outcome, blockGas: GAS_TRANSACTION + ('gasUsed' in outcome ? outcome.gasUsed : 0) };
   }
 
@@ -83,9 +89,9 @@ export class Operations {
     return (account !== undefined && hasCode(account)) || this.modules.homes.isPrecompile(to);
   }
 
-  private run(operation: Operation, gasPrice: bigint): OperationOutcome {
+  private run(operation: Operation, gasPrice: bigint, txHash: TxHash): OperationOutcome {
     const { contracts, homes, credits } = this.modules;
-    const { halt, gasUsed, logs, credits: sent } = contracts.operation(runOf(operation), gasPrice);
+    const { halt, gasUsed, logs, credits: sent } = contracts.operation(runOf(operation), gasPrice, txHash);
     const no = (reason: AbortReason): OperationOutcome => ({ kind: 'no', gasUsed, reason });
     if (halt !== undefined) return no(reasonOf(halt));
     const granted = operation.kind === 'transfer' ? new Set<string>() : new Set(operation.granted.map(bytesKey));

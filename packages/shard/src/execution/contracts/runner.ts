@@ -1,5 +1,5 @@
-import { type Address, bytesKey, type EventLog, type Hash32, invariant, type ShardId, type Wei } from '@shardlab/crosslink';
-import type { ShardState } from '../../state/shard-state.ts';
+import { type Address, bytesKey, type EventLog, type Hash32, invariant, type ShardId, type TxHash, type Wei } from '@shardlab/crosslink';
+import type { ExecutionState } from '../../state/execution-state.ts';
 import { toEvmTransaction } from '../../transaction/evm-transaction.ts';
 import type { PoolTransaction, RecoveryPrimitives } from '../../transaction/types.ts';
 import { applyWorld, applyWorldChanges } from '../evm/apply-changes.ts';
@@ -15,6 +15,7 @@ import { type WorldChanges, type WorldCredit, WorldState } from '../evm/world-st
 import { type SpeculatedTransaction, validates } from '../parallel/speculation.ts';
 import { hasCode, type Homes } from './homes.ts';
 import { type LockRequest, lockSetOf } from './lock-set.ts';
+import type { RunObserver } from './run-observer.ts';
 
 /** At most a fifth of the gas is given back (EIP-3529). */
 const REFUND_QUOTIENT = 5;
@@ -34,7 +35,9 @@ export interface ContractRunnerOptions {
 /** What a runner works on. */
 export interface ContractRunnerModules {
   readonly crypto: EvmCrypto & RecoveryPrimitives;
-  readonly state: ShardState;
+  readonly state: ExecutionState;
+  /** Follows what runs; absent but for traces. */
+  readonly observer?: RunObserver;
 }
 
 /** Transactions that ran code in blocks since the start, by where: what threads had found out was taken, or it ran here. For gauges: nothing depends on it. */
@@ -64,6 +67,8 @@ export interface OperationResult {
   /** undefined: it succeeded. */
   readonly halt: Halt | undefined;
   readonly gasUsed: number;
+  /** Return or revert data of the last call; for a creation, the code. */
+  readonly output: Uint8Array;
   readonly logs: readonly EventLog[];
   readonly credits: readonly WorldCredit[];
 }
@@ -88,6 +93,11 @@ export class ContractRunner {
     this.options = options;
     this.modules = modules;
     this.emptyHash = modules.crypto.keccak256(NOTHING);
+  }
+
+  /** Who follows what runs. */
+  get observer(): RunObserver | undefined {
+    return this.modules.observer;
   }
 
   /** Begins a block: what follows runs in its environment. Makes the system calls of the fork, and applies what they change. */
@@ -142,8 +152,12 @@ export class ContractRunner {
       this.counts.taken++;
       return known.outcome;
     } else this.counts.stale++;
+    const { observer } = this;
     this.source?.expect(tx.sender, tx.senderKey, tx.to, tx.toKey);
-    return applyTransaction(evm, world, this.environment(), toEvmTransaction(tx, this.modules.crypto), this.options.feePolicy);
+    if (observer !== undefined) evm.tracer = observer.begins(tx.hash);
+    const outcome = applyTransaction(evm, world, this.environment(), toEvmTransaction(tx, this.modules.crypto), this.options.feePolicy);
+    if (!('invalid' in outcome)) observer?.ended(tx.hash, outcome);
+    return outcome;
   }
 
   private holds({ reads }: SpeculatedTransaction): boolean {
@@ -162,7 +176,10 @@ export class ContractRunner {
     world.subBalance(from, BigInt(tx.gasLimit) * gasPrice + tx.value);
     world.setNonce(from, BigInt(tx.nonce + 1));
     const snapshot = world.snapshot();
+    const { observer } = this;
+    if (observer !== undefined) evm.tracer = observer.begins(tx.hash);
     const ran = runCalls(evm, world, calls, from);
+    const { output } = ran;
     if (ran.halt !== undefined) {
       world.revertTo(snapshot);
       world.addBalance(from, tx.value);
@@ -172,7 +189,8 @@ export class ContractRunner {
     world.addBalance(from, BigInt(tx.gasLimit - gasUsed) * gasPrice);
     const [logs, credits] = [world.logs(), world.credits()];
     world.endTransaction();
-    return { status: ran.halt === undefined ? 1 : 0, gasUsed, gasPrice, logs, credits, output: NOTHING, halt: ran.halt, created: undefined };
+    observer?.ended(tx.hash, { halt: ran.halt, gasUsed, output });
+    return { status: ran.halt === undefined ? 1 : 0, gasUsed, gasPrice, logs, credits, output, halt: ran.halt, created: undefined };
   }
 
   /** Begins what runs without being an Ethereum transaction: the sender, warm as its recipients will be. */
@@ -191,14 +209,17 @@ export class ContractRunner {
    * Runs a participant's operation on a fresh overlay. The sender, who may live elsewhere, is given the value beforehand: it comes out of escrow with the Decision (R15).
    * Intrinsic gas is the coordinator's affair.
    */
-  operation(run: OperationRun, gasPrice: Wei): OperationResult {
+  operation(run: OperationRun, gasPrice: Wei, txHash: TxHash): OperationResult {
     const { world, evm } = this.fresh();
     const from = this.open(evm, world, run.from, gasPrice);
-    const { halt, gasUsed } = run.kind === 'calls' ? runCalls(evm, world, run.calls, from) : runCreation(evm, world, run, from);
-    const refund = Math.min(world.refund, Math.floor(gasUsed / REFUND_QUOTIENT));
+    const { observer } = this;
+    if (observer !== undefined) evm.tracer = observer.begins(txHash);
+    const { halt, gasUsed: spent, output } = run.kind === 'calls' ? runCalls(evm, world, run.calls, from) : runCreation(evm, world, run, from);
+    const gasUsed = halt === undefined ? spent - Math.min(world.refund, Math.floor(spent / REFUND_QUOTIENT)) : spent;
     const [logs, credits] = [world.logs(), world.credits()];
     world.endTransaction();
-    return { halt, gasUsed: halt === undefined ? gasUsed - refund : gasUsed, logs, credits };
+    observer?.ended(txHash, { halt, gasUsed, output });
+    return { halt, gasUsed, output, logs, credits };
   }
 
   /**
@@ -237,30 +258,34 @@ export class ContractRunner {
 }
 
 /** Puts the contract that keeps the hashes of blocks (EIP-2935) in its place, with the first block: every shard has its own, as it has its own precompiles. */
-function installHistory(state: ShardState): void {
+function installHistory(state: ExecutionState): void {
   const account = state.open(HISTORY_KEY);
   state.touch(account);
   account.nonce = 1;
   state.setCode(account, HISTORY_CODE);
 }
 
+type Ran = Pick<OperationResult, 'halt' | 'gasUsed' | 'output'>;
+
 /** Runs calls in order, each given its value beforehand, until one fails. */
-function runCalls(evm: Evm, world: WorldState, calls: readonly OperationCall[], from: AccountId): { halt: Halt | undefined; gasUsed: number } {
+function runCalls(evm: Evm, world: WorldState, calls: readonly OperationCall[], from: AccountId): Ran {
   let gasUsed = 0;
+  let last: Uint8Array = NOTHING;
   for (const { to, value, gasLimit, data } of calls) {
     const account = world.accountOf(to);
     world.warmAccount(account);
     if (value !== 0n) world.addBalance(from, value);
-    const { halt, gasLeft } = evm.call({ caller: from, to: account, value, data, gas: gasLimit });
+    const { halt, gasLeft, output } = evm.call({ caller: from, to: account, value, data, gas: gasLimit });
     gasUsed += gasLimit - gasLeft;
-    if (halt !== undefined) return { halt, gasUsed };
+    if (halt !== undefined) return { halt, gasUsed, output };
+    last = output;
   }
-  return { halt: undefined, gasUsed };
+  return { halt: undefined, gasUsed, output: last };
 }
 
-function runCreation(evm: Evm, world: WorldState, run: OperationRun & { readonly kind: 'create' }, from: AccountId): { halt: Halt | undefined; gasUsed: number } {
+function runCreation(evm: Evm, world: WorldState, run: OperationRun & { readonly kind: 'create' }, from: AccountId): Ran {
   const { value, gasLimit, initcode, nonce } = run;
   if (value !== 0n) world.addBalance(from, value);
-  const { halt, gasLeft } = evm.create({ caller: from, value, initcode, gas: gasLimit, nonce: BigInt(nonce) });
-  return { halt, gasUsed: gasLimit - gasLeft };
+  const { halt, gasLeft, output } = evm.create({ caller: from, value, initcode, gas: gasLimit, nonce: BigInt(nonce) });
+  return { halt, gasUsed: gasLimit - gasLeft, output };
 }

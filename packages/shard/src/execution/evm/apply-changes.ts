@@ -1,5 +1,6 @@
 import { type Address, bytesKey, invariant } from '@shardlab/crosslink';
-import type { Account, ShardState } from '../../state/shard-state.ts';
+import type { ExecutionState } from '../../state/execution-state.ts';
+import type { Account } from '../../state/shard-state.ts';
 import type { WorldChanges, WorldState } from './world-state.ts';
 import type { AccountChange } from './world/accounts.ts';
 
@@ -11,7 +12,7 @@ const NO_CODE = new Uint8Array(0);
  * ran beside each other commute where they only moved value. Returns by how many wei the sum of all balances changed: not zero for fees, credits to other shards, and
  * what self-destruction burned. Throws `invariant` for a nonce above 2^53 - 1.
  */
-export function applyWorldChanges(state: ShardState, changes: WorldChanges): bigint {
+export function applyWorldChanges(state: ExecutionState, changes: WorldChanges): bigint {
   const open = (address: Address): Account => state.open(bytesKey(address));
   let balances = 0n;
   for (const change of changes.accounts) balances += applyAccount(state, change, open(change.address));
@@ -29,7 +30,7 @@ export function applyWorldChanges(state: ShardState, changes: WorldChanges): big
 }
 
 /** As {@link applyWorldChanges}, of a world right after its transaction: slots are handed over without an object for each. `open` finds accounts in the state. */
-export function applyWorld(state: ShardState, world: WorldState, open: (address: Address) => Account): bigint {
+export function applyWorld(state: ExecutionState, world: WorldState, open: (address: Address) => Account): bigint {
   let balances = 0n;
   world.visitChangedAccounts((change) => {
     balances += applyAccount(state, change, open(change.address));
@@ -38,7 +39,7 @@ export function applyWorld(state: ShardState, world: WorldState, open: (address:
   return balances;
 }
 
-function applyAccount(state: ShardState, change: AccountChange, account: Account): bigint {
+function applyAccount(state: ExecutionState, change: AccountChange, account: Account): bigint {
   const { balance, balanceBefore, codeHash, code } = change;
   state.touch(account);
   if (change.deleted || change.storageEmptied) state.clearStorage(account);

@@ -1,5 +1,6 @@
 import { type Address, bytesKey, type Hash32, InvariantError, type ShardId } from '@shardlab/crosslink';
-import type { Account, ShardState } from '../../state/shard-state.ts';
+import type { ExecutionState } from '../../state/execution-state.ts';
+import type { Account } from '../../state/shard-state.ts';
 import type { SourceAccount, StateSource } from './types.ts';
 
 /** {@link StateSource.homeOf}: the account lives here. */
@@ -13,14 +14,14 @@ export interface HomeLookup {
 /** The state of a shard as the EVM reads it: as it is now, with what was written since the last commit. */
 export class ShardSource implements StateSource {
   private readonly shard: ShardId;
-  private readonly state: ShardState;
+  private readonly state: ExecutionState;
   private readonly homes: HomeLookup;
   private readonly sender = new Remembered();
   private readonly recipient = new Remembered();
   /** The address that was asked for last: a contract's slots are mostly read one after the other, and a string costs as much as a slot. */
   private readonly other = new Remembered();
 
-  constructor(options: { readonly shard: ShardId }, modules: { readonly state: ShardState; readonly homes: HomeLookup }) {
+  constructor(options: { readonly shard: ShardId }, modules: { readonly state: ExecutionState; readonly homes: HomeLookup }) {
     this.shard = options.shard;
     this.state = modules.state;
     this.homes = modules.homes;
