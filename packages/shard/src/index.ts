@@ -107,11 +107,13 @@ export { PastSource, type PastSourceModules } from './execution/evm/simulate/pas
 export { PastStems } from './execution/evm/simulate/past-stems.ts';
 export { revertReason } from './execution/evm/simulate/revert-reason.ts';
 export { type NotSimulated, type Simulated, type SimulatedRequest, Simulator } from './execution/evm/simulate/simulator.ts';
-export { type CallFrame, CallTracer, type CallTracerOptions } from './execution/evm/trace/call-tracer.ts';
-export { type ReplayedBlock, type ReplayedTransaction, replayTo } from './execution/evm/trace/replay.ts';
+export { type CallFrame, CallTracer, type CallTracerOptions, type TracedWhole } from './execution/evm/trace/call-tracer.ts';
+export { TraceBound, type TraceLimits } from './execution/evm/trace/trace-bound.ts';
 export { type StructLog, StructLogger, type StructLoggerOptions } from './execution/evm/trace/struct-logger.ts';
 export { Homes } from './execution/contracts/homes.ts';
-export { poolTransactionOf, toEvmTransaction } from './transaction/evm-transaction.ts';
+export { type JudgedOutcome, type ObservedRun } from './execution/contracts/run-observer.ts';
+export { replayBlock, type ReplayedBlock, type ReplayedPart, type ReplayModules } from './execution/replay/replay-block.ts';
+export { dataOf, poolTransactionOf, toEvmTransaction } from './transaction/evm-transaction.ts';
 export { type EvmFeePolicy, type EvmTransaction, type TransactionOutcome } from './execution/evm/transaction.ts';
 export { type BlockEnvironment, type SourceAccount, type StateSource } from './execution/evm/types.ts';
 export { type WorldChanges } from './execution/evm/world-state.ts';

@@ -66,6 +66,7 @@ export function publicError(error: unknown): RpcError {
   if (error instanceof RpcError) return error;
   if (error instanceof ShardlabError) {
     if (error.code.startsWith('pin/')) return error.code === 'pin/limit' ? limitExceeded(error.message) : serverError(error.message);
+    if (error.code === 'trace/differs') return serverError(error.message);
     if (error.code.startsWith('trace/')) return limitExceeded(error.message);
     if (error.code === 'rpc/busy' || error.code === 'storage/overload') return limitExceeded('this node is busy: try again');
     if (error.code === 'rpc/no-block' || error.code === 'chain/history') return serverError(error.message);

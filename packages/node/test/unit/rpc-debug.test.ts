@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { type Address, fromHex, toHex } from '@shardlab/crosslink';
-import { CallTracer, StructLogger } from '@shardlab/shard';
+import { CallTracer, StructLogger, TraceBound } from '@shardlab/shard';
 import { accountsOf, addressOf, transfer } from './chain-store-support.ts';
 import { deployToken, errorData, revertingCode, signed, tokenCall, TRANSFER, word } from './rpc-contracts-support.ts';
 import { TestNetwork } from './rpc-support.ts';
@@ -117,6 +117,6 @@ test('traces are bounded, and bad options get an answer', async (t) => {
     assert.equal((await net.call(net.node(0), 0, 'debug_traceTransaction', hash, options)).error?.code, -32_602, JSON.stringify(options));
   }
   for (const view of ['network', 0] as const) assert.match((await net.call(net.node(0), view, 'debug_traceTransaction', `0x${'77'.repeat(32)}`)).error?.message ?? '', /transaction not found/);
-  assert.throws(() => new CallTracer({ onlyTopCall: false, withLog: false }, { charactersMax: 10, stepsMax: 10 }).enter({ kind: 'CALL', from: token, to: token, value: 0n, gas: 1, input: new Uint8Array(9), depth: 0 }), { code: 'trace/too-large' });
+  assert.throws(() => new CallTracer({ onlyTopCall: false, withLog: false }, new TraceBound({ charactersMax: 10, stepsMax: 10 })).enter({ kind: 'CALL', from: token, to: token, value: 0n, gas: 1, input: new Uint8Array(9), depth: 0 }), { code: 'trace/too-large' });
   assert.equal(new StructLogger({ disableStack: false, disableStorage: false, enableMemory: false, enableReturnData: false, limit: 0 }).logs.length, 0);
 });

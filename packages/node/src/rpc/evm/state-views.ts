@@ -1,5 +1,5 @@
 import { type Address, type AssignmentTable, type Hash32, shardByRule, type ShardHeader, type ShardId } from '@shardlab/crosslink';
-import { type BlockEnvironment, BlockHashWanted, type FlatChange, Homes, pastEnvironment, PastSource, PastStems, type StateSource } from '@shardlab/shard';
+import { type BlockEnvironment, BlockHashWanted, type FlatChange, Homes, pastEnvironment, PastSource, PastStems, type ShardState, type StateSource } from '@shardlab/shard';
 import type { ExecutedState, NodeHandle } from '../node-handle.ts';
 import { limitExceeded, serverError } from '../rpc-error.ts';
 import { Turns } from './turns.ts';
@@ -14,6 +14,9 @@ const ATTEMPTS_MAX = 64;
 /** A state as it was after a block, for as long as a task runs. */
 export interface StateView {
   readonly source: StateSource;
+  /** The state in memory, and what differs between it and this one. */
+  readonly state: ShardState;
+  readonly past: PastStems;
   /** The block itself. */
   readonly header: ShardHeader;
   /** The environment of this block or of a later one. A free call sees a base fee of 0. */
@@ -82,7 +85,7 @@ export class StateViews {
     const past = this.past(header.height, loaded);
     const source = new PastSource({ shard: this.shard }, { hasher: this.handle.crypto, state, homes: this.homes(), past });
     const environment: StateView['environment'] = (of, options) => pastEnvironment(of, state, hashes, options);
-    return { result: task({ source, header, environment }) };
+    return { result: task({ source, state, past, header, environment }) };
   }
 
   private async blockAt(height: number | 'latest'): Promise<{ readonly header: ShardHeader }> {

@@ -1,10 +1,11 @@
 import { toHex } from '@shardlab/crosslink';
+import { haltWords } from '@shardlab/shard';
 import { data, quantity } from '../format.ts';
 import type { RpcMethod } from '../json-rpc.ts';
 import type { NodeHandle } from '../node-handle.ts';
 import type { Params } from '../params.ts';
 import { invalidParams, moved, serverError } from '../rpc-error.ts';
-import { CALL_GAS_MAX, type CallRequest, readCall, readOverrides, refuseBlockOverrides } from '../evm/call-request.ts';
+import { CALL_GAS_MAX, callerOf, type CallRequest, readCall, readOverrides, refuseBlockOverrides } from '../evm/call-request.ts';
 import type { CallPlace, ContractCalls } from '../evm/contract-calls.ts';
 import { failureOf } from '../evm/failure.ts';
 import { readTracing } from '../evm/trace-options.ts';
@@ -102,6 +103,9 @@ export function contractMethods(handle: NodeHandle, contracts: ContractCalls): [
     let tracing = start();
     const outcome = await contracts.call(call, await placeOf(params, false), readOverrides(options.stateOverrides), () => (tracing = start()).tracer);
     if ('invalid' in outcome) throw failureOf(outcome, call) ?? serverError('the call cannot be traced');
-    return tracing.answer({ ...outcome, gas: call.gas ?? CALL_GAS_MAX });
+    const { to, value, data: input } = call;
+    const { gasUsed, halt } = outcome;
+    const type = to === undefined ? 'CREATE' : 'CALL';
+    return tracing.answer({ type, from: callerOf(call), to, value, input, gas: call.gas ?? CALL_GAS_MAX, gasUsed, error: halt === undefined ? undefined : haltWords(halt) }, outcome);
   }
 }

@@ -1,10 +1,10 @@
-import { toHex } from '@shardlab/crosslink';
+import { type Address, toHex } from '@shardlab/crosslink';
 import { haltWords } from '../simulate/halt-words.ts';
 import { toWei } from '../simulate/hex-words.ts';
 import { revertReason } from '../simulate/revert-reason.ts';
 import { OP } from '../opcodes.ts';
 import type { TraceCall, TraceResult, Tracer, TraceStep } from '../tracer.ts';
-import { DEFAULT_TRACE_LIMITS, TraceBound, type TraceLimits } from './trace-bound.ts';
+import { TraceBound } from './trace-bound.ts';
 
 /** What the tracer writes down, by the names of go-ethereum's `callTracer`. */
 export interface CallTracerOptions {
@@ -35,6 +35,22 @@ export interface CallFrame {
   revertReason?: string;
   calls?: CallFrame[];
   logs?: TracedLog[];
+}
+
+/** What was traced, as a whole. */
+export interface TracedWhole {
+  /** BATCH: an atomic batch, of which each call here is a frame of its own. */
+  readonly type: 'CALL' | 'CREATE' | 'BATCH';
+  readonly from: Address;
+  readonly to: Address | undefined;
+  /** Wei. */
+  readonly value: bigint;
+  readonly input: Uint8Array;
+  /** Gas limit, and gas used. */
+  readonly gas: number;
+  readonly gasUsed: number;
+  /** Why it failed as a whole, if the calls do not tell. */
+  readonly error: string | undefined;
 }
 
 /** Characters of a frame, and of a log, without their data. */
@@ -70,12 +86,14 @@ export class CallTracer implements Tracer {
   private readonly bound: TraceBound;
   /** Open calls, outermost first; undefined: one that is not written down. */
   private readonly open: (CallFrame | undefined)[] = [];
-  private top: CallFrame | undefined;
+  /** Calls that nobody made but the transaction: one, but of an atomic batch. */
+  private readonly tops: CallFrame[] = [];
   private emitting: TracedLog | undefined;
 
-  constructor(options: CallTracerOptions, limits: TraceLimits = DEFAULT_TRACE_LIMITS) {
+  /** Several tracers of one answer share a `bound`. */
+  constructor(options: CallTracerOptions, bound: TraceBound = new TraceBound()) {
     this.options = options;
-    this.bound = new TraceBound(limits);
+    this.bound = bound;
   }
 
   step(step: TraceStep): void {
@@ -102,7 +120,7 @@ export class CallTracer implements Tracer {
     this.bound.took(FRAME_CHARACTERS + 2 * call.input.length);
     const frame = frameOf(call);
     const caller = this.open.at(-1);
-    if (caller === undefined) this.top = frame;
+    if (caller === undefined) this.tops.push(frame);
     else (caller.calls ??= []).push(frame);
     this.open.push(frame);
   }
@@ -122,9 +140,21 @@ export class CallTracer implements Tracer {
     clearLogs(frame);
   }
 
-  /** The tree, with what the transaction as a whole was given and used. undefined: nothing ran. */
-  result(gas: number, gasUsed: number): CallFrame | undefined {
-    return this.top === undefined ? undefined : { ...this.top, gas: quantity(gas), gasUsed: quantity(gasUsed) };
+  /**
+   * The tree, with what the transaction as a whole was given and used. Where that is not one call, the calls stand in a frame for `whole`; so it is if no code ran.
+   */
+  result(whole: TracedWhole): CallFrame {
+    const { type, from, to, value, input, error } = whole;
+    const used = { gas: quantity(whole.gas), gasUsed: quantity(whole.gasUsed) };
+    const { tops } = this;
+    const [top] = tops;
+    const failure = error === undefined ? {} : { error };
+    if (error !== undefined) for (const call of tops) clearLogs(call);
+    if (top !== undefined && tops.length === 1 && type !== 'BATCH') return { ...top, ...used, ...(top.error === undefined ? failure : {}) };
+    this.bound.took(FRAME_CHARACTERS + 2 * input.length);
+    const target = to === undefined ? {} : { to: toHex(to) };
+    const calls = tops.length === 0 ? {} : { calls: tops };
+    return { type, from: toHex(from), ...target, value: quantity(value), ...used, input: toHex(input), ...failure, ...calls };
   }
 
   private logOf(step: TraceStep, topics: number): TracedLog | undefined {

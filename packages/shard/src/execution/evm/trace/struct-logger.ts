@@ -2,7 +2,7 @@ import { toHex } from '@shardlab/crosslink';
 import { haltWords } from '../simulate/halt-words.ts';
 import { toWei } from '../simulate/hex-words.ts';
 import type { TraceCall, TraceResult, Tracer, TraceStep } from '../tracer.ts';
-import { DEFAULT_TRACE_LIMITS, TraceBound, type TraceLimits } from './trace-bound.ts';
+import { TraceBound } from './trace-bound.ts';
 
 /** What the logger writes down, by the names of go-ethereum's `debug_traceTransaction`. */
 export interface StructLoggerOptions {
@@ -58,9 +58,10 @@ export class StructLogger implements Tracer {
   /** The instruction that runs, and the machine at it. */
   private open: { readonly log: StructLog | undefined; readonly step: TraceStep; readonly slot: string | undefined } | undefined;
 
-  constructor(options: StructLoggerOptions, limits: TraceLimits = DEFAULT_TRACE_LIMITS) {
+  /** Several loggers of one answer share a `bound`. */
+  constructor(options: StructLoggerOptions, bound: TraceBound = new TraceBound()) {
     this.options = options;
-    this.bound = new TraceBound(limits);
+    this.bound = bound;
   }
 
   step(step: TraceStep): void {

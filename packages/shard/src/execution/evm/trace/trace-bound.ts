@@ -1,6 +1,6 @@
 import { ShardlabError } from '@shardlab/crosslink';
 
-/** Bounds of one trace. */
+/** Bounds of one answer's traces. */
 export interface TraceLimits {
   /** Characters of JSON, roughly. */
   readonly charactersMax: number;
@@ -11,13 +11,13 @@ export interface TraceLimits {
 /** What a node's RPC allows: less than fits into one answer, and a few seconds of its time. */
 export const DEFAULT_TRACE_LIMITS: TraceLimits = { charactersMax: 6 << 20, stepsMax: 4_000_000 };
 
-/** Counts what a trace takes. */
+/** Counts what the traces of one answer take. */
 export class TraceBound {
   private readonly limits: TraceLimits;
   private characters = 0;
   private steps = 0;
 
-  constructor(limits: TraceLimits) {
+  constructor(limits: TraceLimits = DEFAULT_TRACE_LIMITS) {
     this.limits = limits;
   }
 
