@@ -191,6 +191,8 @@ test('contracts: viem deploys and drives a token and Uniswap V2', { timeout: 600
     const found = await client.getLogs({ event: TRANSFER[0], args: { from: b.address }, fromBlock: 0n });
     assert.deepEqual(found.map(({ args, transactionHash }) => [args.value, transactionHash]), [[400n, sent.transactionHash]]);
     await assert.rejects(bob.write(token, 'transfer', [carol, 10_000n]), /ERC20InsufficientBalance/);
+    const there = await network.call<{ type: string; to: string; logs: unknown[] }>('debug_traceTransaction', [sent.transactionHash, { tracer: 'callTracer', tracerConfig: { withLog: true } }], '/shard/0');
+    assert.deepEqual([there.type, there.to, there.logs.length], ['CALL', token.address.toLowerCase(), 1], 'the shard where it ran tells how');
   });
 
   await t.test('the books balance', async () => {
