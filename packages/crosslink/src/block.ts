@@ -23,8 +23,8 @@ export const INBOX_SEGMENTS_MAX = 4_096;
 /** Codec version of a receipt. */
 const RECEIPT_VERSION = 2;
 
-/** First guess of an encoded block's bytes: for each receipt with its transaction, and for all else. A writer of 64 KB for each empty block cost more than all that is written. */
-const TRANSACTION_ROOM = 320;
+/** First guess of an encoded block's bytes: for each transaction, and for all else. A writer of 64 KB for each empty block cost more than all that is written. */
+const TRANSACTION_ROOM = 200;
 const BLOCK_ROOM = 2_048;
 
 /** Messages of one source block, consumed by one block, in sequence. */
@@ -135,11 +135,6 @@ function receiptBytes({ to, contractAddress, logs }: TransactionReceipt): number
   return RECEIPT_BYTES + (to === undefined ? 0 : 20) + (contractAddress === undefined ? 0 : 20) + logsBytes(logs);
 }
 
-/** Appends a receipt; the same bytes are its leaf under `receiptRoot`. */
-export function writeReceipt(writer: Writer, receipt: TransactionReceipt): void {
-  writer.span(receiptBytes(receipt), receipt, putReceipt);
-}
-
 function readReceipt(reader: Reader): TransactionReceipt {
   reader.version(RECEIPT_VERSION);
   const head = { txHash: reader.txHash(), type: reader.u8() };
@@ -170,15 +165,33 @@ export function txRoot(hasher: Hasher, inbox: readonly InboxSegment[], transacti
   return hasher.sha256(both);
 }
 
-/** `receiptRoot`: over the listed transactions' receipts. */
-export function receiptRoot(hasher: Hasher, receipts: readonly TransactionReceipt[]): Hash32 {
+/** A block's receipts as bytes: its header's root is made of them, and its record holds them. */
+export interface EncodedReceipts {
+  /** The receipts back to back; each is a leaf under `receiptRoot`. */
+  readonly bytes: Uint8Array;
+  /** Where each of them ends. */
+  readonly ends: readonly number[];
+}
+
+/** Encodes the receipts of a block. */
+export function encodeReceipts(receipts: readonly TransactionReceipt[]): EncodedReceipts {
   let sizeBytes = 0;
   for (const receipt of receipts) sizeBytes += receiptBytes(receipt);
   const bytes = new Uint8Array(sizeBytes);
   const view = new DataView(bytes.buffer);
+  let end = 0;
+  return { bytes, ends: receipts.map((receipt) => (end = putReceipt(bytes, view, end, receipt))) };
+}
+
+/** `receiptRoot`: over the listed transactions' receipts. */
+export function receiptRoot(hasher: Hasher, receipts: readonly TransactionReceipt[]): Hash32 {
+  return encodedReceiptRoot(hasher, encodeReceipts(receipts));
+}
+
+/** {@link receiptRoot} of receipts that are encoded already. */
+export function encodedReceiptRoot(hasher: Hasher, { bytes, ends }: EncodedReceipts): Hash32 {
   let start = 0;
-  const leaves = receipts.map((receipt) => {
-    const end = putReceipt(bytes, view, start, receipt);
+  const leaves = ends.map((end) => {
     const leaf = hasher.sha256(bytes.subarray(start, end));
     start = end;
     return leaf;
@@ -205,9 +218,10 @@ export function decodeBlockInput(data: Uint8Array): BlockInput {
   return { inbox, transactions };
 }
 
-/** Canonical bytes of a block record. */
-export function encodeBlock(block: Block): Uint8Array {
-  const writer = new Writer(block.events.length + block.receipts.length * TRANSACTION_ROOM + BLOCK_ROOM).u8(1);
+/** Canonical bytes of a block record. `receipts`: those of the block, if they are encoded already. */
+export function encodeBlock(block: Block, receipts: EncodedReceipts = encodeReceipts(block.receipts)): Uint8Array {
+  invariant(receipts.ends.length === block.receipts.length, "another block's receipts");
+  const writer = new Writer(block.events.length + receipts.bytes.length + block.body.transactions.length * TRANSACTION_ROOM + BLOCK_ROOM).u8(1);
   writeHeader(writer, block.header);
   writeCertificate(writer, block.certificate);
   writer.u64(block.wallMs);
@@ -218,7 +232,9 @@ export function encodeBlock(block: Block): Uint8Array {
     out.u16(each.destination).u64(each.firstSequence);
     out.list(each.messages, BLOCK_TRANSACTIONS_MAX * 8, (inner, message) => inner.bytes(message, MESSAGE_BYTES_MAX));
   });
-  writer.list(block.receipts, BLOCK_TRANSACTIONS_MAX * 2, writeReceipt);
+  invariant(block.receipts.length <= BLOCK_TRANSACTIONS_MAX * 2, 'more receipts than a block holds');
+  // As a list of them.
+  writer.u32(block.receipts.length).fixed(receipts.bytes, receipts.bytes.length);
   writer.bytes(block.events, 1 << 28);
   return writer.finish();
 }

@@ -110,7 +110,7 @@ function shardBatch(record: Extract<PersistRecord, { kind: 'shard-block' }>): St
   // What is final is served from the block itself.
   const deletes: Uint8Array[] = [PROPOSALS.key(height)];
   const events = encodeBlockEvents(block.events);
-  pushHead(puts, header, hash, encodeBlock({ header, certificate, wallMs, body, outgoing, receipts, events }));
+  pushHead(puts, header, hash, encodeBlock({ header, certificate, wallMs, body, outgoing, receipts, events }, block.encodedReceipts));
   pushPlaces(puts, block);
   for (const settlement of block.settled) puts.push({ key: CROSS_SHARD.key(settlement.record.txHash), value: encodeTombstone(settlement) });
   pushState(puts, deletes, block);

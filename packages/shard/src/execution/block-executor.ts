@@ -5,7 +5,9 @@ import {
   decodeMessage,
   DecodeError,
   emptyPairTable,
+  encodedReceiptRoot,
   encodeHeader,
+  encodeReceipts,
   equalBytes,
   type Hash32,
   type Hasher,
@@ -193,6 +195,7 @@ export class BlockExecutor {
     const delta = state.commit();
     const outgoing = run.outgoing();
     const hashes = included.map((tx) => tx.hash);
+    const encodedReceipts = encodeReceipts(run.receipts);
     const header: ShardHeader = {
       chainId,
       shard,
@@ -207,7 +210,7 @@ export class BlockExecutor {
       prevRandao,
       stateRoot: delta.root,
       txRoot: txRoot(hasher, proposal.inbox, hashes),
-      receiptRoot: receiptRoot(hasher, run.receipts),
+      receiptRoot: encodedReceiptRoot(hasher, encodedReceipts),
       logsBloom: run.logsBloom,
       outRoot: outRoot(hasher, outgoing),
       epochCertificateHash: proposal.epochCertificateHash,
@@ -223,6 +226,7 @@ export class BlockExecutor {
       transactions: included,
       outgoing,
       receipts: run.receipts,
+      encodedReceipts,
       events: run.events,
       settled: run.settled,
       delta,

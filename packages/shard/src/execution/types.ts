@@ -1,6 +1,7 @@
 import type {
   BlockBody,
   BlockEvent,
+  EncodedReceipts,
   Hash32,
   Height,
   InboxSegment,
@@ -42,6 +43,8 @@ export interface ExecutedBlock {
   readonly transactions: readonly PoolTransaction[];
   readonly outgoing: readonly Outgoing[];
   readonly receipts: readonly TransactionReceipt[];
+  /** The same as bytes, for the block's record. */
+  readonly encodedReceipts: EncodedReceipts;
   readonly events: readonly BlockEvent[];
   /** Cross-shard transactions that ended here as coordinator. */
   readonly settled: readonly Settlement[];

@@ -95,7 +95,7 @@ export function honest(options: { messagesFrom?: number; blocksMax?: number } = 
         return [after.length > PAGE ? page.at(-1)!.key : new Uint8Array(0), encodeSnapshotPage(page)];
       }
       case 'blocks':
-        return TRUE.blocks.slice(request.fromHeight - 1, request.fromHeight - 1 + blocksMax).map(encodeBlock);
+        return TRUE.blocks.slice(request.fromHeight - 1, request.fromHeight - 1 + blocksMax).map((each) => encodeBlock(each));
       default:
         throw new Error(`${request.kind} is not asked for`);
     }
