@@ -133,6 +133,15 @@ test('an atomic batch: on each shard the calls that ran there; and the blocks th
   assert.deepEqual([genesis.error?.message, future.error?.message], ['genesis is not traceable', 'block 65535 not found']);
 });
 
+test('traces are made one after the other, and only so many wait', async (t) => {
+  const net = await network(t);
+  const { hash } = await deployToken(net);
+  const answers = await Promise.all(Array.from({ length: 40 }, () => net.call(net.node(0), 0, 'debug_traceTransaction', hash, CALLS)));
+  const refused = answers.filter(({ error }) => error !== undefined);
+  assert.deepEqual(refused.map(({ error }) => error?.code), Array.from({ length: 8 }, () => -32_005));
+  assert.equal((await trace(net, 0, hash)).type, 'CREATE');
+});
+
 test('a trace of what is older than the kept states is refused in one line', async (t) => {
   const net = await network(t);
   const { hash } = await deployToken(net);

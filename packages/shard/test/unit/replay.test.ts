@@ -207,6 +207,12 @@ test('a set-code transaction and the code that it sets are traced', () => {
   const steps = new StructLogger(STEPS);
   onlyPart(past, THERE, second, steps);
   assert.equal(steps.logs.find(({ op }) => op === 'SSTORE')?.storage?.['0'.repeat(64)], `${'0'.repeat(63)}2`);
+  // Sent to another shard: the authorization counts at home, and the call is traced there.
+  const own = authorization(network, HERE, counter);
+  const away = accounts[0]![0]!.setCode(counter, [own.signed]);
+  network.settle(away);
+  assert.equal(network.shards[0]!.state.code(bytesKey(own.authority)).length, 23);
+  assert.equal(onlyPart(past, THERE, away, new CallTracer(CALLS)).part?.outcome.kind, 'yes');
   for (const { shard } of network.shards) for (const block of past.blocks(shard)) past.replay(block);
 });
 

@@ -4,7 +4,7 @@ import { type PoolTransaction, poolTransactionOf, recoverSender, replayBlock, ty
 import type { StoredBlock } from '../../storage/chain-store-reader.ts';
 import { data } from '../format.ts';
 import type { NodeHandle } from '../node-handle.ts';
-import { serverError } from '../rpc-error.ts';
+import { limitExceeded, serverError } from '../rpc-error.ts';
 import { heightOfRun, votesOf } from './find-run.ts';
 import type { StateView, StateViews } from './state-views.ts';
 import type { StartTracing, Tracing } from './trace-options.ts';
@@ -12,6 +12,9 @@ import { localReceipts, wholeOf } from './traced-part.ts';
 
 /** Senders that are recovered without a pause: some 5 ms. */
 const RECOVERED_AT_ONCE = 64;
+
+/** Traces that are asked for at once. */
+const WAITING_MAX = 32;
 
 /** A stored block, ready to be executed again. */
 interface LoadedBlock {
@@ -35,6 +38,9 @@ export class BlockTraces {
   private readonly shard: ShardId;
   private readonly handle: NodeHandle;
   private readonly views: StateViews;
+  /** Ends when the last trace that was asked for does. */
+  private last: Promise<unknown> = Promise.resolve();
+  private waiting = 0;
 
   constructor(handle: NodeHandle, views: StateViews) {
     this.shard = handle.chain.chain;
@@ -43,7 +49,11 @@ export class BlockTraces {
   }
 
   /** The trace of what this shard ran of a transaction, in the newest block in which it did. Rejects if it is unknown here, or if the state before that block is not kept. */
-  async transaction(hash: TxHash, start: StartTracing): Promise<unknown> {
+  transaction(hash: TxHash, start: StartTracing): Promise<unknown> {
+    return this.inTurn(() => this.traceOf(hash, start));
+  }
+
+  private async traceOf(hash: TxHash, start: StartTracing): Promise<unknown> {
     const height = await heightOfRun(this.handle.chain, hash);
     if (height === undefined) throw serverError('transaction not found: this shard has neither taken it in nor voted on it in its latest 256 blocks');
     const [traced] = await this.traced(await this.load(height), start, hash);
@@ -52,11 +62,28 @@ export class BlockTraces {
   }
 
   /** The traces of all that the block at `height` ran: parts for other shards' transactions first, then its body. */
-  async block(height: number, start: StartTracing): Promise<unknown[]> {
+  block(height: number, start: StartTracing): Promise<unknown[]> {
+    return this.inTurn(() => this.tracesOf(height, start));
+  }
+
+  private async tracesOf(height: number, start: StartTracing): Promise<unknown[]> {
     if (height === 0) throw serverError('genesis is not traceable');
     if (height > (this.handle.chain.head?.header.height ?? 0)) throw serverError(`block ${height} not found`);
     const traced = await this.traced(await this.load(height), start, undefined);
     return traced.map(({ txHash, result }) => ({ txHash: data(txHash), result }));
+  }
+
+  /** One trace at a time: each holds whole blocks. Rejects with -32005 when too many wait. */
+  private async inTurn<T>(task: () => Promise<T>): Promise<T> {
+    if (this.waiting >= WAITING_MAX) throw limitExceeded(`${WAITING_MAX} traces wait already: try again`);
+    this.waiting++;
+    const run = this.last.then(task);
+    this.last = run.catch(() => undefined);
+    try {
+      return await run;
+    } finally {
+      this.waiting--;
+    }
   }
 
   private async load(height: number): Promise<LoadedBlock> {

@@ -20,11 +20,11 @@ export function votesOf(events: Uint8Array): ReadonlyMap<string, BlockEvent> {
 export async function heightOfRun(chain: ChainReader, hash: TxHash): Promise<number | undefined> {
   const place = await chain.place(hash);
   if (place === undefined) return newestVote(chain, hash, 1);
-  const { bodyHeight, listed } = place;
+  const { bodyHeight } = place;
   const record = (await chain.tombstone(hash))?.record ?? (await chain.coordinating(hash));
   const takesPart = record?.participants.some(({ shard }) => shard === chain.chain) ?? false;
-  if (takesPart) return (await newestVote(chain, hash, bodyHeight)) ?? bodyHeight;
-  return record === undefined ? (listed?.height ?? bodyHeight) : bodyHeight;
+  // An own part that waited for locks, or was asked again, has run later than in the block that took the transaction in.
+  return (takesPart ? await newestVote(chain, hash, bodyHeight) : undefined) ?? bodyHeight;
 }
 
 async function newestVote(chain: ChainReader, hash: TxHash, lowest: number): Promise<number | undefined> {
