@@ -7,11 +7,15 @@ import { createKeccak } from 'hash-wasm';
 
 import { libraryName } from './library-name.ts';
 
-/** SHA-256 of one message by OpenSSL: 1.2 M/s for 110 bytes, three times a pure implementation. */
+/**
+ * SHA-256 of one message by OpenSSL: 2 M/s for 300 bytes. The digest comes as a string of 32 characters below 256, because a Buffer has memory of its own outside of the
+ * heap, which costs as much again to allocate and to free (0.55 against 1.1 to 1.4 us), and the large allocations that come after it as much as that.
+ */
 export function sha256(data: Uint8Array): Hash32 {
-  const digest = oneShot('sha256', data, 'buffer');
-  // A plain Uint8Array: Buffer's slice() is a view, where every caller expects a copy.
-  return new Uint8Array(digest.buffer, digest.byteOffset, 32) as Hash32;
+  const digest = oneShot('sha256', data, 'latin1');
+  const out = new Uint8Array(32);
+  for (let i = 0; i < 32; i++) out[i] = digest.charCodeAt(i);
+  return out as Hash32;
 }
 
 /** One implementation of keccak-256, and what it is called in logs. */
