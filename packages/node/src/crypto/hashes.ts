@@ -12,7 +12,7 @@ import { libraryName } from './library-name.ts';
  * heap, which costs as much again to allocate and to free (0.55 against 1.1 to 1.4 us), and the large allocations that come after it as much as that.
  */
 export function sha256(data: Uint8Array): Hash32 {
-  const digest = oneShot('sha256', data, 'latin1');
+  const digest = oneShot('sha256', data, 'binary');
   const out = new Uint8Array(32);
   for (let i = 0; i < 32; i++) out[i] = digest.charCodeAt(i);
   return out as Hash32;

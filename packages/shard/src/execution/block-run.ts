@@ -205,10 +205,10 @@ export class BlockRun implements ProtocolHost {
     // Who has an account here lives here: the table is asked only for strangers.
     const recipient = state.account(tx.toKey);
     if (recipient === undefined || !isRooted(recipient)) {
-      const home = this.homes.homeOf(tx.to, tx.toKey);
+      const home = this.homes.homeOf(tx.to, tx.toKey, recipient);
       if (home !== this.shard) return this.begin(tx, charge.price, [{ shard: home, operation: operationOf(tx) }], bodyIndex);
     }
-    if (tx.type === SET_CODE_TYPE || this.homes.isPrecompile(tx.to) || (recipient !== undefined && hasCode(recipient))) return this.contract(tx, charge.price, bodyIndex, known);
+    if (tx.type === SET_CODE_TYPE || this.homes.isPrecompile(tx.to, tx.toKey) || (recipient !== undefined && hasCode(recipient))) return this.contract(tx, charge.price, bodyIndex, known);
     if (exclusive && protocol.forbids(balanceLock(tx.to), 'delta')) return 'blocked';
     const payer = sender ?? state.open(tx.senderKey);
     this.transfer(tx, payer, recipient ?? state.open(tx.toKey), charge, bodyIndex);

@@ -1,11 +1,12 @@
 import { accountOwner, type Address, deriveStem, type Hasher, keyBytes } from '@shardlab/crosslink';
 import type { Account, Contract } from './account.ts';
+import { AccountTable } from './account-table.ts';
 import type { CodeStore } from './code-store.ts';
 import type { Trie } from './trie/trie.ts';
 
 /** The accounts of a state as objects, and which of them a block has touched. */
 export class Accounts {
-  private readonly byKey = new Map<string, Account>();
+  private readonly byKey: AccountTable;
   private readonly hasher: Hasher;
   private readonly trie: Trie;
   private readonly codes: CodeStore;
@@ -14,7 +15,9 @@ export class Accounts {
   private readonly contracts: (Account | undefined)[] = [];
   private readonly freeIds: number[] = [];
 
-  constructor(modules: { readonly hasher: Hasher; readonly trie: Trie; readonly codes: CodeStore }) {
+  /** `hashSeed` keys the table of accounts, see `ShardState`. */
+  constructor(options: { readonly hashSeed: number }, modules: { readonly hasher: Hasher; readonly trie: Trie; readonly codes: CodeStore }) {
+    this.byKey = new AccountTable(options.hashSeed);
     this.hasher = modules.hasher;
     this.trie = modules.trie;
     this.codes = modules.codes;
@@ -38,7 +41,7 @@ export class Accounts {
     const known = this.byKey.get(key);
     if (known !== undefined) return known;
     const fresh: Account = { key, balance: 0n, nonce: 0, ref: -1, oldBalance: 0n, oldNonce: 0, touched: false, contract: undefined };
-    this.byKey.set(key, fresh);
+    this.byKey.add(fresh);
     return fresh;
   }
 

@@ -54,7 +54,9 @@ const ABSENT = new Uint8Array(32);
 export class RecordStore {
   private readonly hasher: Hasher;
   private readonly trie: Trie;
-  private readonly entries = new Map<string, Entry>();
+  /** By namespace, then by the `bytesKey` of the id: who asks for what no record is of, as most do who ask for a stub, pays for no key. */
+  private readonly entries = new Map<StateNamespace, Map<string, Entry>>();
+  private count = 0;
   private dirty: Entry[] = [];
 
   constructor(hasher: Hasher, trie: Trie) {
@@ -63,27 +65,41 @@ export class RecordStore {
   }
 
   get size(): number {
-    return this.entries.size;
+    return this.count;
   }
 
   /** All records. */
   *all(): Iterable<StateRecord & { readonly value: Uint8Array }> {
-    for (const { namespace, id, value } of this.entries.values()) if (value !== undefined) yield { namespace, id, value };
+    for (const of of this.entries.values()) {
+      for (const { namespace, id, value } of of.values()) if (value !== undefined) yield { namespace, id, value };
+    }
   }
 
   /** The record's bytes, shared; undefined if it is absent. */
   get(namespace: StateNamespace, id: Uint8Array): Uint8Array | undefined {
-    return this.entries.get(namespace + bytesKey(id))?.value;
+    const of = this.entries.get(namespace);
+    return of === undefined || of.size === 0 ? undefined : of.get(bytesKey(id))?.value;
+  }
+
+  private open(namespace: StateNamespace, id: Uint8Array, entry: Entry): void {
+    let of = this.entries.get(namespace);
+    if (of === undefined) this.entries.set(namespace, (of = new Map()));
+    const key = bytesKey(id);
+    if (!of.has(key)) this.count++;
+    of.set(key, entry);
+  }
+
+  private forget(namespace: StateNamespace, id: Uint8Array): void {
+    if (this.entries.get(namespace)?.delete(bytesKey(id)) === true) this.count--;
   }
 
   /** See `ShardState.putRecord`. */
   put(namespace: StateNamespace, id: Uint8Array, value: Uint8Array | undefined): void {
-    const key = namespace + bytesKey(id);
-    let entry = this.entries.get(key);
+    let entry = this.entries.get(namespace)?.get(bytesKey(id));
     if (entry === undefined) {
       if (value === undefined) return;
       entry = { namespace, id: id.slice(), value: undefined, old: undefined, dirty: false };
-      this.entries.set(key, entry);
+      this.open(namespace, id, entry);
     }
     if (!entry.dirty) {
       entry.dirty = true;
@@ -105,7 +121,7 @@ export class RecordStore {
     for (const of of owners.values()) {
       const { namespace, id, value } = this.read(of);
       if (value === undefined) throw new DecodeError('decode/truncated', 'a record without its first chunk');
-      this.entries.set(namespace + bytesKey(id), { namespace, id, value, old: undefined, dirty: false });
+      this.open(namespace, id, { namespace, id, value, old: undefined, dirty: false });
       chunks += encodeRecord(value).length;
     }
     const stored = stems.reduce((sum, { value }) => sum + decodeFlatValue(value).length, 0);
@@ -124,7 +140,7 @@ export class RecordStore {
     const of = owner(namespaceOf(entry.namespace), entry.id);
     entry.dirty = false;
     entry.old = undefined;
-    if (entry.value === undefined) this.entries.delete(entry.namespace + bytesKey(entry.id));
+    if (entry.value === undefined) this.forget(entry.namespace, entry.id);
     for (let first = 0; first < Math.max(before.length, after.length); first += STEM_CHUNKS) {
       const { treeIndex } = recordChunkPosition(first);
       const key = encodeFlatKey({ owner: of, treeIndex });
@@ -176,9 +192,8 @@ export class RecordStore {
     }
     const restored = [...owners.values()].map((of) => this.read(of));
     for (const { namespace, id, value } of restored) {
-      const key = namespace + bytesKey(id);
-      if (value === undefined) this.entries.delete(key);
-      else this.entries.set(key, { namespace, id, value, old: undefined, dirty: false });
+      if (value === undefined) this.forget(namespace, id);
+      else this.open(namespace, id, { namespace, id, value, old: undefined, dirty: false });
     }
     return restored;
   }

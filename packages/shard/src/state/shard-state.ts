@@ -70,13 +70,13 @@ export class ShardState implements AccountReader {
   private readonly leaf = new Uint8Array(32);
 
   /**
-   * An empty state; `accountsExpected` reserves memory at once. `hashSeed`, a 32-bit number, keys the table of storage slots, so that nobody can choose slots that collide:
-   * a node gives a random one. Nothing that can be seen depends on it.
+   * An empty state; `accountsExpected` reserves memory at once. `hashSeed`, a 32-bit number, keys the tables of accounts and of storage slots, so that nobody can choose
+   * any that collide: a node gives a random one. Nothing that can be seen depends on it.
    */
   constructor(hasher: Hasher, accountsExpected = 1024, hashSeed = 0) {
     const trie = new Trie(hasher, accountsExpected);
     const codes = new CodeStore(hasher);
-    const accounts = new Accounts({ hasher, trie, codes });
+    const accounts = new Accounts({ hashSeed }, { hasher, trie, codes });
     const journal = new StemJournal(trie);
     this.hasher = hasher;
     this.trie = trie;

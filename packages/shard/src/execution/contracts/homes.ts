@@ -35,10 +35,9 @@ export class Homes {
     this.assignment = modules.assignment;
   }
 
-  /** The shard where `address` lives. A precompile lives everywhere (R12). */
-  homeOf(address: Address, key: string = bytesKey(address)): ShardId {
-    const account = this.state.account(key);
-    if ((account !== undefined && isRooted(account)) || this.isPrecompile(address)) return this.shard;
+  /** The shard where `address` lives; `key` is its `bytesKey`, `account` what the state has of it, for callers that know them. A precompile lives everywhere (R12). */
+  homeOf(address: Address, key: string = bytesKey(address), account: Account | undefined = this.state.account(key)): ShardId {
+    if ((account !== undefined && isRooted(account)) || this.isPrecompile(address, key)) return this.shard;
     // A stub tells more than wei that came here before it, or past it.
     const stub = this.state.record('stub', address);
     if (stub !== undefined) return decodeStub(stub);
@@ -55,9 +54,12 @@ export class Homes {
     return created.filter((address) => this.ruleOf(address) !== this.shard);
   }
 
-  /** Whether the address is a precompile's, or one that a later fork may give to one. */
-  isPrecompile(address: Address): boolean {
-    return address[0] === 0 && smallNumber(address) !== 0;
+  /**
+   * Whether the address is a precompile's, or one that a later fork may give to one. Whoever has just looked the account up by `key`, the `bytesKey` of the address, gives it
+   * too: its bytes are in cache then, which those of the address are not.
+   */
+  isPrecompile(address: Address, key?: string): boolean {
+    return (key === undefined ? address[0] : key.charCodeAt(0)) === 0 && smallNumber(address) !== 0;
   }
 
   /** Whether this shard may take in the stub of `address`: its own by rule, with no code, nonce or stub there. */
