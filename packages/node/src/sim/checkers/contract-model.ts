@@ -1,5 +1,5 @@
 import { type Address, bytesKey, concatBytes, type Hasher, keyBytes } from '@shardlab/crosslink';
-import { type ContractKind, kindOf, TOKEN_SLOTS, TOKEN_START, wordAt } from '../contracts/bytecode.ts';
+import { type ContractKind, emberHeir, kindOf, TOKEN_SLOTS, TOKEN_START, wordAt } from '../contracts/bytecode.ts';
 
 /** A contract as the model knows it. */
 export interface ModelContract {
@@ -21,6 +21,9 @@ export interface ModelBooks {
   readonly shard: number;
   /** Moves wei to (or from) an address of the shard. */
   move(key: string, wei: bigint): void;
+  balanceOf(key: string): bigint;
+  /** Wei that are nobody's any more; negative: they are again. */
+  burn(wei: bigint): void;
   /** A number that a new contract, or another one, has from now on. */
   nonce(key: string, nonce: number): void;
   nonceOf(key: string): number;
@@ -76,9 +79,30 @@ export class ContractModel {
   create(books: ModelBooks, creatorKey: string, nonce: number, initcode: Uint8Array, value: bigint): { readonly key: string; readonly known: boolean } {
     const key = this.addressOf(creatorKey, nonce);
     const kind = kindOf(initcode);
-    if (kind === undefined) return { key, known: false };
-    this.add(books, key, kind, value);
+    if (kind !== undefined) this.add(books, key, kind, value);
+    else {
+      const heir = emberHeir(initcode);
+      if (heir === undefined) return { key, known: false };
+      this.destroy({ books, journal: [] }, key, value, heir === 'self' ? key : bytesKey(heir));
+    }
     return { key, known: true };
+  }
+
+  /**
+   * A contract is made with `value` and destroys itself at once, for the address `heir` (EIP-6780): with what the address had before, since that is its own. For itself:
+   * nobody has it any more. Elsewhere it is a credit, which leaves the shard.
+   */
+  private destroy({ books, journal }: { readonly books: ModelBooks; readonly journal: (() => void)[] }, key: string, value: bigint, heir: string): void {
+    const before = books.balanceOf(key);
+    const wei = before + value;
+    const own = heir !== key && this.homeOf(heir) === books.shard;
+    const change = (sign: bigint): void => {
+      if (before !== 0n) books.move(key, -sign * before);
+      if (own) books.move(heir, sign * wei);
+      else if (heir === key) books.burn(sign * wei);
+    };
+    change(1n);
+    journal.push(() => change(-1n));
   }
 
   private add(books: ModelBooks, key: string, kind: ContractKind, value: bigint): void {
@@ -154,6 +178,24 @@ export class ContractModel {
           books.nonce(child, 0);
           books.nonce(toKey, nonce);
         });
+        return true;
+      }
+      case 'heir': {
+        const target = bytesKey(data.length < 32 ? new Uint8Array(20) : data.subarray(12, 32));
+        const wei = books.balanceOf(toKey);
+        if (target === toKey) return true;
+        move(toKey, -wei);
+        if (this.homeOf(target) === books.shard) move(target, wei);
+        return true;
+      }
+      case 'pyre': {
+        const nonce = books.nonceOf(toKey);
+        const child = this.addressOf(toKey, nonce);
+        books.nonce(toKey, nonce + 1);
+        journal.push(() => books.nonce(toKey, nonce));
+        move(toKey, -value);
+        set(0, get(0) + 1n);
+        this.destroy(run, child, value, wordAt(data, 0) === 0n ? child : bytesKey(data.subarray(12, 32)));
         return true;
       }
       case 'child':

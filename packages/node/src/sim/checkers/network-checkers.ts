@@ -53,15 +53,16 @@ export class NetworkCheckers {
     const shared = { crypto, hasher: crypto, violations };
     this.committees = new CommitteeChecker(network, shared);
     this.chain = new ChainChecker(network, shared);
-    this.state = new StateChecker({ genesis }, shared);
+    this.serial = new SerialOracle({ genesis, genesisHeld: genesisHeld(crypto, genesis) }, shared);
+    this.state = new StateChecker({ genesis }, { ...shared, destroyedOn: (shard) => this.serial.destroyedOn(shard) });
     this.supply = new SupplyChecker({ genesis, genesisHeld: genesisHeld(crypto, genesis) }, shared);
     this.sequences = new SequenceChecker(shared);
     this.atomicity = new AtomicityChecker(shared);
     this.beacon = new BeaconChecker(network, shared);
-    this.serial = new SerialOracle({ genesis, genesisHeld: genesisHeld(crypto, genesis) }, shared);
     this.serializability = new SerializabilityChecker(shared);
     this.locks = new LockAgeChecker({ genesis }, shared);
-    this.all = [this.chain, this.state, this.supply, this.sequences, this.atomicity, this.beacon, this.serial, this.serializability, this.locks];
+    // The state checker asks the serial one what contracts have burned, so that comes first.
+    this.all = [this.chain, this.serial, this.state, this.supply, this.sequences, this.atomicity, this.beacon, this.serializability, this.locks];
   }
 
   /** A node has stored a record. The first validator of a committee to store a block has it judged; the rest must have stored the same. */

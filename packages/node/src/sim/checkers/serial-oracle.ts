@@ -1,5 +1,6 @@
 import { type Address, AssignmentTable, bytesKey, decodeMessage, type Genesis, type Hasher, keyBytes, toHex, type TransactionReceipt } from '@shardlab/crosslink';
 import { decodeTransaction, type PoolTransaction } from '@shardlab/shard';
+import { emberHeir } from '../contracts/bytecode.ts';
 import { ContractModel, type ModelBooks, type ModelCall } from './contract-model.ts';
 import { SerialAccounts } from './serial-accounts.ts';
 import type { BlockChecker, ShardBlockRecord, Violations } from './violations.ts';
@@ -61,6 +62,7 @@ export class SerialOracle implements BlockChecker {
   private readonly open = new Map<string, Open>();
   private readonly accounts: readonly SerialAccounts[];
   private readonly sums: readonly Sums[];
+  private readonly destroyed: bigint[];
   /** Addresses by shard that is known to keep their stubs. */
   private readonly stubs: Set<string>[] = [];
 
@@ -70,8 +72,14 @@ export class SerialOracle implements BlockChecker {
     const table = new AssignmentTable(modules.hasher, { shards: genesis.shards, overrides: [] });
     this.model = new ContractModel({ hasher: modules.hasher, ruleOf: (address: Address) => table.shardOf(address) });
     this.sums = genesisHeld.map((balances) => ({ balances, escrow: 0n, burned: 0n }));
+    this.destroyed = genesisHeld.map(() => 0n);
     this.accounts = genesisHeld.map(() => new SerialAccounts());
     for (const { address, balance } of genesis.allocation) this.accounts[table.shardOf(address)]!.genesis(bytesKey(address), balance);
+  }
+
+  /** Wei that contracts of a shard have burned so far, by destroying themselves for their own good (EIP-6780). */
+  destroyedOn(shard: number): bigint {
+    return this.destroyed[shard] ?? 0n;
   }
 
   block(record: ShardBlockRecord): void {
@@ -105,6 +113,11 @@ export class SerialOracle implements BlockChecker {
         touched.add(key);
         accounts.of(key).balance += wei;
         sums.balances += wei;
+      },
+      balanceOf: (key) => accounts.of(key).balance,
+      burn: (wei) => {
+        sums.burned += wei;
+        this.destroyed[shard]! += wei;
       },
       nonce: (key, nonce) => {
         touched.add(key);
@@ -247,7 +260,9 @@ export class SerialOracle implements BlockChecker {
       const { key, known } = this.model.create(replay, tx.senderKey, tx.nonce, dataOf(tx), tx.value);
       if (!known) this.fail(replay, `${name} makes what the model does not know`);
       const named = receipt.contractAddress;
-      if (named === undefined || bytesKey(named) !== key || this.model.ruleOfKey(key) !== replay.shard) this.fail(replay, `${name} makes ${toHex(keyBytes(key))} here, and should not`);
+      // What destroys itself lives nowhere, so no other shard has to keep a stub of it.
+      const stays = emberHeir(dataOf(tx)) === undefined;
+      if (named === undefined || bytesKey(named) !== key || (stays && this.model.ruleOfKey(key) !== replay.shard)) this.fail(replay, `${name} makes ${toHex(keyBytes(key))} here, and should not`);
       return;
     }
     const calls = callsOf(tx);

@@ -44,7 +44,7 @@ interface Mirror {
   /** Wei of each record, by owner. */
   readonly escrows: Map<string, bigint>;
   escrow: bigint;
-  burned: bigint;
+  fees: bigint;
   transactions: number;
   header: ShardHeader | undefined;
   /** Records of open cross-shard transactions and parked credits. */
@@ -83,22 +83,24 @@ function stays(key: Uint8Array): boolean {
 
 /**
  * The header's totals are what the state really holds: a mirror of each shard's flat values is kept and summed anew from their codecs, undo values are
- * what was there before, every account is its shard's by the assignment, what is burned is what receipts say, and the root is that of exactly these leaves (now and then,
- * and at rest); at rest no lock is left. Memory: the state.
+ * what was there before, every account is its shard's by the assignment, what is burned is what receipts say and what contracts have taken with them (`destroyedOn`, as
+ * a model has it), and the root is that of exactly these leaves (now and then, and at rest); at rest no lock is left. Memory: the state.
  */
 export class StateChecker implements BlockChecker {
   private readonly hasher: Hasher;
   private readonly violations: Violations;
   private readonly table: AssignmentTable;
+  private readonly destroyedOn: (shard: number) => bigint;
   private readonly mirrors: readonly Mirror[];
 
-  constructor(options: { readonly genesis: Genesis }, modules: { readonly hasher: Hasher; readonly violations: Violations }) {
+  constructor(options: { readonly genesis: Genesis }, modules: { readonly hasher: Hasher; readonly violations: Violations; readonly destroyedOn: (shard: number) => bigint }) {
     this.hasher = modules.hasher;
+    this.destroyedOn = modules.destroyedOn;
     this.violations = modules.violations;
     const { genesis } = options;
     // Accounts do not move yet: the assignment of every epoch has no overrides.
     this.table = new AssignmentTable(this.hasher, { shards: genesis.shards, overrides: [] });
-    const sums = { balances: 0n, escrow: 0n, burned: 0n, transactions: 0, records: 0, unhashed: 0 };
+    const sums = { balances: 0n, escrow: 0n, fees: 0n, transactions: 0, records: 0, unhashed: 0 };
     this.mirrors = Array.from({ length: genesis.shards }, () => ({ ...sums, values: new Map(), escrows: new Map(), header: undefined }));
     for (const { address, balance } of genesis.allocation) {
       if (balance === 0n) continue;
@@ -121,13 +123,13 @@ export class StateChecker implements BlockChecker {
     for (const of of ownersOf(delta.changes.filter(({ key }) => isRecord(key)))) this.escrow(mirror, header, of);
     for (const { key } of fresh) this.owned(mirror, header, key);
     mirror.transactions += receipts.length;
-    const burned = receipts.reduce((sum, receipt) => sum + BigInt(receipt.gasUsed) * receipt.effectiveGasPrice, mirror.burned);
-    mirror.burned = burned;
+    mirror.fees = receipts.reduce((sum, receipt) => sum + BigInt(receipt.gasUsed) * receipt.effectiveGasPrice, mirror.fees);
+    const burned = mirror.fees + this.destroyedOn(header.shard);
     mirror.header = header;
     const { totals } = header;
     if (totals.balances !== mirror.balances) this.fail(header, `says ${totals.balances} wei of balances, the state holds ${mirror.balances}`);
     if (totals.escrow !== mirror.escrow) this.fail(header, `says ${totals.escrow} wei of escrow, the state holds ${mirror.escrow}`);
-    if (totals.burned !== burned) this.fail(header, `says ${totals.burned} wei burned, its receipts ${burned}`);
+    if (totals.burned !== burned) this.fail(header, `says ${totals.burned} wei burned, its receipts and what destroyed itself come to ${burned}`);
     if (totals.transactions !== mirror.transactions) this.fail(header, `says ${totals.transactions} transactions, ${mirror.transactions} were listed`);
     if (++mirror.unhashed >= ROOT_EVERY + mirror.values.size / ROOT_ENTRIES_PER_BLOCK) this.root(mirror, header);
   }

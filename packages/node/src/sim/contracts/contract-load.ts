@@ -3,7 +3,7 @@ import type { SignedTransaction } from '@shardlab/shard';
 import { addressMadeBy } from '../checkers/contract-model.ts';
 import { kitBatch, kitCall, type KitAccount, type KitCall, type NetworkKit } from '../network-kit.ts';
 import type { PlannedCall } from '../swarm/plan.ts';
-import { CONTRACT_KINDS, INITCODE, TOKEN_SLOTS, words } from './bytecode.ts';
+import { CONTRACT_KINDS, emberOf, INITCODE, TOKEN_SLOTS, words } from './bytecode.ts';
 
 type Kind = (typeof CONTRACT_KINDS)[number];
 
@@ -20,13 +20,15 @@ export interface LoadedCall extends SignedTransaction {
   readonly gains: readonly Gain[];
 }
 
+/** Of {@link CONTRACT_KINDS}, the first so many may be made at an address that was given wei before. */
+const KINDS_TO_PROMISE = 4;
 /** Calls of a batch. */
 const BATCH_CALLS_MAX = 4;
 
 /** Makes the load's contract transactions: which contract a planned one means depends on which ones there are by then. */
 export class ContractLoad {
   private readonly kit: NetworkKit;
-  private readonly known: Readonly<Record<Kind, Address[]>> = { counter: [], token: [], forwarder: [], factory: [] };
+  private readonly known: Readonly<Record<Kind, Address[]>> = { counter: [], token: [], forwarder: [], factory: [], heir: [], pyre: [] };
   /** Kinds under way, by the hash of their creation. */
   private readonly asked = new Map<string, Kind>();
 
@@ -41,9 +43,12 @@ export class ContractLoad {
   sign(planned: PlannedCall, nonce: number): LoadedCall {
     const from = this.kit.accounts[planned.from]!;
     const prng = new Prng(planned.pick);
-    switch (this.promised.delete(from) ? 'create' : planned.action) {
+    const promised = this.promised.delete(from);
+    // What was promised to an ember is burned with it: how much that is the client does not know.
+    if (promised && prng.below(2) === 0) return this.ember(from, nonce, BigInt(prng.below(1_000)), undefined);
+    switch (promised ? 'create' : planned.action) {
       case 'create':
-        return this.create(from, nonce, CONTRACT_KINDS[prng.below(CONTRACT_KINDS.length)]!, prng);
+        return this.create(from, nonce, CONTRACT_KINDS[prng.below(promised ? KINDS_TO_PROMISE : CONTRACT_KINDS.length)]!, prng);
       case 'add':
         return this.call(from, nonce, 'counter', prng, { data: words(2 * prng.below(1_000)) });
       case 'revert':
@@ -61,11 +66,33 @@ export class ContractLoad {
       case 'batch':
       case 'bad-batch':
         return this.batch(from, nonce, planned.action === 'bad-batch', prng);
+      case 'inherit':
+        return this.inherit(from, nonce, 'heir', prng);
+      case 'burn':
+        return this.inherit(from, nonce, 'pyre', prng);
+      case 'ember':
+        return this.ember(from, nonce, BigInt(prng.below(1_000)), prng.below(2) === 0 ? undefined : this.kit.accounts[prng.below(this.kit.accounts.length)]!.address);
     }
   }
 
+  /** What an heir, or a pyre, has goes to an account; of a pyre, now and then, to nobody. */
+  private inherit(from: KitAccount, nonce: number, kind: 'heir' | 'pyre', prng: Prng): LoadedCall {
+    const value = BigInt(prng.below(1_000));
+    const { address } = this.kit.accounts[prng.below(this.kit.accounts.length)]!;
+    if (kind === 'pyre' && prng.below(2) === 0) return this.call(from, nonce, kind, prng, { data: words(0), value });
+    return this.call(from, nonce, kind, prng, { data: words(address), value }, [{ toKey: bytesKey(address), value }]);
+  }
+
+  /** A creation that leaves nothing: not even what the address had before. */
+  private ember(from: KitAccount, nonce: number, value: bigint, heir: Address | undefined): LoadedCall {
+    const call = { to: undefined, value, data: emberOf(heir) };
+    return { ...kitCall(this.kit, from, nonce, call), value, gains: heir === undefined ? [] : [{ toKey: bytesKey(heir), value }] };
+  }
+
   private create(from: KitAccount, nonce: number, kind: Kind, prng: Prng): LoadedCall {
-    const call = { to: undefined, value: BigInt(prng.below(2) * prng.below(1_000)), data: INITCODE[kind] };
+    // An heir gives away all that it has: with nothing of its own that is what it was called with.
+    const value = kind === 'heir' ? 0n : BigInt(prng.below(2) * prng.below(1_000));
+    const call = { to: undefined, value, data: INITCODE[kind] };
     const signed = kitCall(this.kit, from, nonce, call);
     this.asked.set(bytesKey(signed.hash), kind);
     return { ...signed, value: call.value, gains: [] };
