@@ -110,6 +110,7 @@ export { type NotSimulated, type Simulated, type SimulatedRequest, Simulator } f
 export { type CallFrame, CallTracer, type CallTracerOptions, type TracedWhole } from './execution/evm/trace/call-tracer.ts';
 export { TraceBound, type TraceLimits } from './execution/evm/trace/trace-bound.ts';
 export { type StructLog, StructLogger, type StructLoggerOptions } from './execution/evm/trace/struct-logger.ts';
+export { type Authorization, authorizationDigest, type AuthorizationFields, recoverAuthority } from './execution/evm/authorizations.ts';
 export { Homes } from './execution/contracts/homes.ts';
 export { type JudgedOutcome, type ObservedRun } from './execution/contracts/run-observer.ts';
 export { replayBlock, type ReplayedBlock, type ReplayedPart, type ReplayModules } from './execution/replay/replay-block.ts';

@@ -4,8 +4,8 @@ import type { NetworkKit } from './network-kit.ts';
 
 /** A transaction of a kit's account. */
 export interface SentValue extends Pick<LoadedCall, 'value' | 'gains'> {
-  /** The sender, by index. */
-  readonly from: number;
+  /** The sender, by index; undefined: none of the kit's accounts. */
+  readonly from: number | undefined;
 }
 
 /**
@@ -23,9 +23,9 @@ export function expectedBalances(
   for (const [key, { from, value, gains }] of sent) {
     const receipt = receipts.get(key);
     if (receipt === undefined) continue;
-    expected[from]! -= BigInt(receipt.gasUsed) * receipt.effectiveGasPrice;
+    const given = BigInt(receipt.gasUsed) * receipt.effectiveGasPrice + (receipt.status === 1 ? value : 0n);
+    if (from !== undefined) expected[from]! -= given;
     if (receipt.status !== 1) continue;
-    expected[from]! -= value;
     for (const gain of gains) {
       const to = indices.get(gain.toKey);
       if (to !== undefined) expected[to]! += gain.value;

@@ -1,6 +1,6 @@
 import { AGREEMENT } from './catalog/agreement.ts';
 import { ATOMIC_COMMIT } from './catalog/atomic-commit.ts';
-import { CONTRACTS_ACROSS } from './catalog/contracts.ts';
+import { CONTRACTS_ACROSS, CONTRACTS_LENT } from './catalog/contracts.ts';
 import { DURABILITY } from './catalog/durability.ts';
 import { EXECUTION } from './catalog/execution.ts';
 import { RECEIPTS } from './catalog/receipts.ts';
@@ -8,7 +8,7 @@ import { REPLAY } from './catalog/replay.ts';
 import type { Ground, Mutant } from './mutant.ts';
 
 /** All mutants. */
-export const MUTANTS: readonly Mutant[] = [...RECEIPTS, ...REPLAY, ...ATOMIC_COMMIT, ...EXECUTION, ...CONTRACTS_ACROSS, ...AGREEMENT, ...DURABILITY];
+export const MUTANTS: readonly Mutant[] = [...RECEIPTS, ...REPLAY, ...ATOMIC_COMMIT, ...EXECUTION, ...CONTRACTS_ACROSS, ...CONTRACTS_LENT, ...AGREEMENT, ...DURABILITY];
 
 /** The mutant of this name; `undefined` for `none` and for no name. Throws when there is none. */
 export function mutantOf(name: string | undefined): Mutant | undefined {

@@ -5,7 +5,7 @@
  *
  * With a mutant it stops at the first seed that finds it.
  */
-import { schemeOf } from '../../src/sim/swarm/options.ts';
+import { forkOf, schemeOf } from '../../src/sim/swarm/options.ts';
 import { nodeLabel } from '../../src/network/names.ts';
 import { makePlan, nodesOf } from '../../src/sim/swarm/plan.ts';
 import { simNetworkKit } from '../../src/sim/swarm/network.ts';
@@ -21,7 +21,7 @@ for (const label of (events ?? []).flatMap(({ nodes }) => nodes)) if (!labels.ha
 for (const { file } of unapplied()) throw new Error(`${file} is changed by a mutant, but was never loaded`);
 
 for (let seed = 1; seed <= Number(seeds); seed++) {
-  const kit = await simNetworkKit(options, schemeOf(seed), parameters);
+  const kit = await simNetworkKit(options, schemeOf(seed), forkOf(seed), parameters);
   const plan = makePlan(seed, options, kit.accounts.map(({ home }) => home));
   const { found } = new SeedRun(events === undefined ? plan : { ...plan, events }, options, kit).run();
   process.stdout.write(`${JSON.stringify({ seed, found })}\n`);

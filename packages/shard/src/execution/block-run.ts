@@ -1,5 +1,6 @@
 import {
   type AbortReason,
+  accountLock,
   type Address,
   type AssignmentTable,
   type BloomBuilder,
@@ -199,7 +200,7 @@ export class BlockRun implements ProtocolHost {
     const balance = sender === undefined ? 0n : sender.balance;
     if (balance < tx.value + charge.feeMax) return 'insufficient-funds';
     const exclusive = protocol.exclusiveHeld();
-    if (exclusive && protocol.forbids(balanceLock(tx.sender), 'delta')) return 'blocked';
+    if (exclusive && this.isHeld(sender, tx.sender)) return 'blocked';
     if (tx.calls !== undefined) return this.batch(tx, charge.price, bodyIndex);
     if (tx.to === undefined || tx.toKey === undefined) return this.contract(tx, charge.price, bodyIndex);
     // Who has an account here lives here: the table is asked only for strangers.
@@ -213,6 +214,15 @@ export class BlockRun implements ProtocolHost {
     const payer = sender ?? state.open(tx.senderKey);
     this.transfer(tx, payer, recipient ?? state.open(tx.toKey), charge, bodyIndex);
     return undefined;
+  }
+
+  /**
+   * Whether an open cross-shard transaction holds what every transaction takes of its sender: wei, and a nonce. A nonce changes by nobody else's doing unless there is code
+   * that can create (EIP-7702). Who only reads an account reads its code, or that it is not empty, which no transaction of its own changes.
+   */
+  private isHeld(sender: Account | undefined, address: Address): boolean {
+    const { protocol } = this.context;
+    return protocol.forbids(balanceLock(address), 'delta') || (sender !== undefined && hasCode(sender) && protocol.forbids(accountLock(address), 'read'));
   }
 
   private transfer(tx: PoolTransaction, sender: Account, recipient: Account, charge: Charge, bodyIndex: number): void {
@@ -321,13 +331,26 @@ export class BlockRun implements ProtocolHost {
     account.nonce++;
     this.gasUsed += intrinsicGas;
     const intent = { txHash, sender, to, transactionType, operations, value, gasPrice, gasLimit, intrinsicGas, locks, bodyIndex };
-    if (this.context.protocol.begin(this, intent) === 'begun') {
-      if (transactionType === SET_CODE_TYPE) this.context.contracts.authorize(tx);
+    if (this.authorize(tx) && this.context.protocol.begin(this, intent) === 'begun') {
+      if (transactionType === SET_CODE_TYPE) this.context.contracts.apply();
       return undefined;
     }
     account.nonce--;
     this.gasUsed -= intrinsicGas;
     return 'blocked';
+  }
+
+  /**
+   * Runs the authorizations of a transaction that leaves this shard, without applying them yet. False: an open cross-shard transaction holds an account that authorizes,
+   * whose code or nonce it has read or is going to change (R16).
+   */
+  private authorize(tx: PoolTransaction): boolean {
+    if (tx.type !== SET_CODE_TYPE) return true;
+    if (this.gasInVain > this.context.gasLimit) return false;
+    this.context.contracts.authorize(tx);
+    if (!this.isLocked(tx)) return true;
+    this.gasInVain += tx.intrinsicGas;
+    return false;
   }
 
   /** Books one consumed message. */

@@ -34,6 +34,8 @@ export class Mempool {
   private readonly bySender = new Map<string, SenderQueue>();
   private readonly byHash = new Map<string, PoolTransaction>();
   private readonly candidates = new Candidates((pooled) => this.isHead(pooled));
+  /** Senders of which the next transaction is not here: what is, waits behind a gap, until something else than a transaction of theirs raises the nonce (EIP-7702). */
+  private readonly stalled = new Set<string>();
   private arrivals = 0;
   private gapped = 0;
   /** Transactions that are in a block under execution. */
@@ -117,6 +119,8 @@ export class Mempool {
     this.changing(queue, () => queue.put(pooled));
     this.byHash.set(tx.hashKey, tx);
     if (tx.nonce === queue.next) this.candidates.place(pooled);
+    if (queue.get(queue.next) === undefined) this.stalled.add(tx.senderKey);
+    else this.stalled.delete(tx.senderKey);
     return undefined;
   }
 
@@ -186,7 +190,7 @@ export class Mempool {
     later: readonly PoolTransaction[],
     blocked: readonly PoolTransaction[] = [],
   ): void {
-    const senders = new Set<string>();
+    const senders = new Set(this.stalled);
     for (const tx of this.taken.values()) senders.add(tx.senderKey);
     this.taken = new Map();
     for (const list of [included, dropped, later, blocked]) for (const tx of list) senders.add(tx.senderKey);
@@ -239,6 +243,8 @@ export class Mempool {
       for (const { tx } of queue.rewind(nonce)) this.byHash.delete(tx.hashKey);
     });
     const head = queue.get(nonce);
+    if (head === undefined && queue.size > 0) this.stalled.add(senderKey);
+    else this.stalled.delete(senderKey);
     if (head !== undefined && held.has(head.tx.hashKey)) this.candidates.block(head);
     else if (head !== undefined) this.candidates.place(head);
     else if (queue.size === 0) this.bySender.delete(senderKey);

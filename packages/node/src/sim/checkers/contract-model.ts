@@ -1,4 +1,5 @@
-import { type Address, bytesKey, concatBytes, type Hasher, keyBytes } from '@shardlab/crosslink';
+import { type Address, bytesKey, concatBytes, equalBytes, type Hasher, keyBytes, ZERO_ADDRESS } from '@shardlab/crosslink';
+import type { Authorization } from '@shardlab/shard';
 import { type ContractKind, emberHeir, kindOf, TOKEN_SLOTS, TOKEN_START, wordAt } from '../contracts/bytecode.ts';
 
 /** A contract as the model knows it. */
@@ -9,11 +10,16 @@ export interface ModelContract {
   readonly slots: Map<number, bigint>;
 }
 
+/** What runs when an address is called: nothing, a contract's code, or what can only fail. */
+type ModelCode = ContractKind | 'nothing' | 'failing';
+
 /** A call that the model is to run. */
 export interface ModelCall {
   readonly toKey: string;
   readonly value: bigint;
   readonly data: Uint8Array;
+  /** Whether no code runs, whatever stands there. */
+  readonly isPlain?: boolean;
 }
 
 /** What a run needs of the books that it changes. */
@@ -53,6 +59,10 @@ export function addressMadeBy(hasher: Pick<Hasher, 'keccak256'>, creator: Uint8A
 /** What the simulator's contracts do, in plain words: a second implementation, that knows neither bytecode nor gas. */
 export class ContractModel {
   readonly contracts = new Map<string, ModelContract>();
+  /** Whose code is another's (EIP-7702), and whose that is. */
+  private readonly delegates = new Map<string, string>();
+  /** Slots of accounts that have had another's code. They stay when it goes. */
+  private readonly lentSlots = new Map<string, Map<number, bigint>>();
   private readonly hasher: Pick<Hasher, 'keccak256'>;
   private readonly ruleOf: (address: Address) => number;
 
@@ -73,6 +83,45 @@ export class ContractModel {
 
   addressOf(creatorKey: string, nonce: number): string {
     return bytesKey(addressMadeBy(this.hasher, keyBytes(creatorKey), nonce));
+  }
+
+  /** What an address of this shard keeps; undefined: nothing. */
+  slotsOf(key: string, shard: number): ReadonlyMap<number, bigint> | undefined {
+    const contract = this.contracts.get(key);
+    return contract === undefined ? this.lentSlots.get(key) : contract.home === shard ? contract.slots : undefined;
+  }
+
+  /** Whose code an account has let be its own. */
+  delegateOf(key: string): string | undefined {
+    return this.delegates.get(key);
+  }
+
+  /** What runs on the shard when the address is called. A delegation is followed once, and not to another shard. */
+  codeOf(key: string, shard: number): ModelCode {
+    const contract = this.contracts.get(key);
+    if (contract !== undefined) return contract.kind;
+    const delegate = this.delegates.get(key);
+    if (delegate === undefined) return 'nothing';
+    if (this.homeOf(delegate) !== shard || this.delegates.has(delegate)) return 'failing';
+    return this.contracts.get(delegate)?.kind ?? 'nothing';
+  }
+
+  /** Applies authorizations in order (EIP-7702): of accounts of this shard, for this chain or for any, with the nonce that the account has then. Nothing takes them back. */
+  authorize(books: ModelBooks, chainId: bigint, authorizations: readonly Authorization[]): void {
+    for (const { authority, address, nonce, chainId: signedFor } of authorizations) {
+      if (authority === undefined || (signedFor !== 0n && signedFor !== chainId)) continue;
+      const key = bytesKey(authority);
+      if (this.homeOf(key) !== books.shard || this.contracts.has(key) || BigInt(books.nonceOf(key)) !== nonce) continue;
+      if (equalBytes(address, ZERO_ADDRESS)) this.delegates.delete(key);
+      else this.delegates.set(key, bytesKey(address));
+      books.nonce(key, Number(nonce) + 1);
+    }
+  }
+
+  private slotsToChange(key: string): Map<number, bigint> {
+    const slots = this.contracts.get(key)?.slots ?? this.lentSlots.get(key) ?? new Map<number, bigint>();
+    if (!this.contracts.has(key)) this.lentSlots.set(key, slots);
+    return slots;
   }
 
   /** Makes a contract from initcode; false for one that the model does not know. */
@@ -127,23 +176,26 @@ export class ContractModel {
     return { ok, logs: ok ? run.logs : 0, made: ok ? made : [], undo };
   }
 
-  private call(run: { readonly books: ModelBooks; readonly journal: (() => void)[]; readonly made: string[]; logs: number }, { toKey, value, data }: ModelCall): boolean {
+  private call(run: { readonly books: ModelBooks; readonly journal: (() => void)[]; readonly made: string[]; logs: number }, { toKey, value, data, isPlain = false }: ModelCall): boolean {
     const { books, journal } = run;
     const move = (key: string, wei: bigint): void => {
       books.move(key, wei);
       journal.push(() => books.move(key, -wei));
     };
     move(toKey, value);
-    const contract = this.contracts.get(toKey);
-    if (contract === undefined) return true;
+    const code = this.codeOf(toKey, books.shard);
+    if (isPlain || code === 'nothing') return true;
+    const slots = this.slotsToChange(toKey);
     const set = (slot: number, to: bigint): void => {
-      const before = contract.slots.get(slot) ?? 0n;
-      contract.slots.set(slot, BigInt.asUintN(256, to));
+      const before = slots.get(slot) ?? 0n;
+      slots.set(slot, BigInt.asUintN(256, to));
       books.changed(toKey);
-      journal.push(() => contract.slots.set(slot, before));
+      journal.push(() => slots.set(slot, before));
     };
-    const get = (slot: number): bigint => contract.slots.get(slot) ?? 0n;
-    switch (contract.kind) {
+    const get = (slot: number): bigint => slots.get(slot) ?? 0n;
+    switch (code) {
+      case 'failing':
+        return false;
       case 'counter':
         if ((wordAt(data, 0) & 1n) === 1n) return false;
         set(0, get(0) + wordAt(data, 0));

@@ -10,12 +10,16 @@ import {
   decodeStub,
   encodeFlatKey,
   equalBytes,
+  fromHex,
   keyBytes,
   NAMESPACE_BYTES,
   STUBS,
   toHex,
 } from '@shardlab/crosslink';
 import { recordAt } from './record-at.ts';
+
+/** Every shard has its own of those: where hashes of blocks are kept under Prague (EIP-2935). */
+const EVERYWHERE = bytesKey(fromHex('0x0000f90827f1c53a10cb7a02335b175320002935'));
 
 /** An account as flat values have it; undefined if there is none. */
 export function basicDataOf(values: ReadonlyMap<string, Uint8Array>, address: Address): ReturnType<typeof decodeBasicData> | undefined {
@@ -41,7 +45,7 @@ export function homesOf(shards: readonly ReadonlyMap<string, Uint8Array>[], rule
       if (equalBytes(space, STUBS)) {
         if (ruleOf(address) !== shard) wrong.push(`shard ${shard} keeps a stub of ${toHex(address)}, which is not its own`);
         stubs.set(bytesKey(address), decodeStub(recordAt(values, owner)!));
-      } else if (equalBytes(space, ACCOUNTS) && known !== shard) {
+      } else if (equalBytes(space, ACCOUNTS) && known !== shard && bytesKey(address) !== EVERYWHERE) {
         if (known !== undefined) wrong.push(`account ${toHex(address)} lives on shards ${known} and ${shard}`);
         homes.set(bytesKey(address), shard);
       }

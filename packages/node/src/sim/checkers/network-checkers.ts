@@ -1,5 +1,5 @@
 import { AssignmentTable, BEACON, type Crypto, type Genesis, genesisHash, type Hash32 } from '@shardlab/crosslink';
-import type { PersistRecord } from '@shardlab/shard';
+import type { PersistRecord, RecoveryPrimitives } from '@shardlab/shard';
 import { nodeLabel } from '../../network/names.ts';
 import type { NodeName } from '../../ports.ts';
 import { AtomicityChecker } from './atomicity-checker.ts';
@@ -45,7 +45,7 @@ export class NetworkCheckers {
   readonly locks: LockAgeChecker;
   private readonly all: readonly BlockChecker[];
 
-  constructor(options: { readonly genesis: Genesis }, modules: { readonly crypto: Crypto }) {
+  constructor(options: { readonly genesis: Genesis }, modules: { readonly crypto: Crypto & RecoveryPrimitives }) {
     const { genesis } = options;
     const { crypto } = modules;
     const { violations } = this;
@@ -59,7 +59,7 @@ export class NetworkCheckers {
     this.sequences = new SequenceChecker(shared);
     this.atomicity = new AtomicityChecker(shared);
     this.beacon = new BeaconChecker(network, shared);
-    this.serializability = new SerializabilityChecker(shared);
+    this.serializability = new SerializabilityChecker({ ...shared, raised: (key) => this.serial.hasRaised(key) });
     this.locks = new LockAgeChecker({ genesis }, shared);
     // The state checker asks the serial one what contracts have burned, so that comes first.
     this.all = [this.chain, this.serial, this.state, this.supply, this.sequences, this.atomicity, this.beacon, this.serializability, this.locks];

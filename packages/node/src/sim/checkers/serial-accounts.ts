@@ -25,22 +25,33 @@ export interface ModelAccount {
 interface StoredAccount extends Readonly<ModelAccount> {
   /** Slots 0 to 63 that are not zero. */
   readonly slots: ReadonlyMap<number, bigint>;
+  /** Whose code it has let be its own (EIP-7702). */
+  readonly delegate: string | undefined;
 }
 
 /** Slots that share an account's stem, and where those of code begin. */
 const SLOTS_END = 128;
 const NO_SLOTS: ReadonlyMap<number, bigint> = new Map();
-const NOBODY: StoredAccount = { balance: 0n, nonce: 0, slots: NO_SLOTS };
+const NOBODY: StoredAccount = { balance: 0n, nonce: 0, slots: NO_SLOTS, delegate: undefined };
+/** Code that says whose it really is: these three bytes and an address (EIP-7702). In a chunk of code, a byte of the chunk's own comes first. */
+const DESIGNATOR = Uint8Array.of(0xef, 0x01, 0x00);
+const DESIGNATOR_BYTES = 23;
+
+function delegateIn(chunk: Uint8Array): string | undefined {
+  return equalBytes(chunk.subarray(1, 4), DESIGNATOR) ? bytesKey(chunk.subarray(4, 1 + DESIGNATOR_BYTES)) : undefined;
+}
 
 function storedOf(value: Uint8Array | undefined): StoredAccount {
   if (value === undefined) return NOBODY;
   const slots = new Map<number, bigint>();
   let account: Readonly<ModelAccount> = NOBODY;
+  let delegate: string | undefined;
   for (const leaf of decodeFlatValue(value)) {
     if (leaf.suffix === BASIC_DATA_POSITION.suffix) account = decodeBasicData(leaf.value);
+    else if (leaf.suffix === SLOTS_END) delegate = delegateIn(leaf.value);
     else if (leaf.suffix >= HEADER_STORAGE_OFFSET && leaf.suffix < SLOTS_END) slots.set(leaf.suffix - HEADER_STORAGE_OFFSET, BigInt(toHex(leaf.value)));
   }
-  return { balance: account.balance, nonce: account.nonce, slots };
+  return { balance: account.balance, nonce: account.nonce, slots, delegate };
 }
 
 /** One shard's accounts: as the model has them, and as blocks have stored them last. */
@@ -54,7 +65,7 @@ export class SerialAccounts {
   /** An account of the genesis. */
   genesis(key: string, balance: bigint): void {
     this.model.set(key, { balance, nonce: 0 });
-    this.stored.set(key, { balance, nonce: 0, slots: NO_SLOTS });
+    this.stored.set(key, { ...NOBODY, balance });
   }
 
   of(key: string): ModelAccount {
@@ -89,13 +100,17 @@ export class SerialAccounts {
   }
 
   /** What is stored otherwise than the model has it. */
-  differs(key: string, slots: ReadonlyMap<number, bigint> = NO_SLOTS): string | undefined {
+  differs(key: string, slots: ReadonlyMap<number, bigint> = NO_SLOTS, delegate?: string): string | undefined {
     const stored = this.stored.get(key) ?? NOBODY;
     const account = this.model.get(key) ?? NOBODY;
     const balance = stored.balance + (this.parkedBy.get(key) ?? 0n);
     const name = toHex(keyBytes(key));
     if (balance !== account.balance || stored.nonce !== account.nonce) {
       return `${name} is stored with ${balance} wei and nonce ${stored.nonce}, the serial history gives ${account.balance} and ${account.nonce}`;
+    }
+    if (stored.delegate !== delegate) {
+      const said = (whose: string | undefined): string => (whose === undefined ? 'code of its own, or none' : `the code of ${toHex(keyBytes(whose))}`);
+      return `${name} is stored with ${said(stored.delegate)}, the serial history gives ${said(delegate)}`;
     }
     for (const slot of new Set([...slots.keys(), ...stored.slots.keys()])) {
       const [is, wanted] = [stored.slots.get(slot) ?? 0n, slots.get(slot) ?? 0n];

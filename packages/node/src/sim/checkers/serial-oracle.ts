@@ -1,5 +1,5 @@
-import { type Address, AssignmentTable, bytesKey, decodeMessage, type Genesis, type Hasher, keyBytes, toHex, type TransactionReceipt } from '@shardlab/crosslink';
-import { decodeTransaction, type PoolTransaction } from '@shardlab/shard';
+import { type Address, AssignmentTable, bytesKey, decodeMessage, fromHex, type Genesis, type Hasher, keyBytes, toHex, type TransactionReceipt } from '@shardlab/crosslink';
+import { type Authorization, decodeTransaction, type PoolTransaction, recoverAuthority, type RecoveryPrimitives } from '@shardlab/shard';
 import { emberHeir } from '../contracts/bytecode.ts';
 import { ContractModel, type ModelBooks, type ModelCall } from './contract-model.ts';
 import { SerialAccounts } from './serial-accounts.ts';
@@ -16,6 +16,8 @@ interface Open {
   readonly applied: Set<number>;
   /** Logs of what was applied. */
   logs: number;
+  /** It is value without data, and its recipient had no code when its shard voted (R16): whatever code comes to stand there since, none runs. */
+  isPlain: boolean;
   /** Contracts that it has made. */
   made: readonly string[] | undefined;
 }
@@ -35,6 +37,8 @@ interface Replay extends ModelBooks {
 }
 
 const NO_DATA = new Uint8Array(0);
+/** EIP-7702. */
+const SET_CODE_TYPE = 4;
 
 /** What a transaction asks for, call by call; none for a creation. */
 function callsOf(tx: PoolTransaction): ModelCall[] {
@@ -47,6 +51,23 @@ function dataOf(tx: PoolTransaction): Uint8Array {
   const { fields } = decodeTransaction(tx.raw);
   return 'data' in fields ? fields.data : NO_DATA;
 }
+
+/** Who let their code be another's with a transaction, and whose. */
+function authorizationsOf(tx: PoolTransaction, crypto: RecoveryPrimitives): Authorization[] {
+  const { fields } = decodeTransaction(tx.raw);
+  return fields.type === 4 ? fields.authorizations.map((signed) => ({ ...signed, authority: recoverAuthority(signed, signed, crypto) })) : [];
+}
+
+/** Least gas that a transaction pays: refunds come out of what is beyond its intrinsic gas, but for those of authorizations, which are at most a fifth (EIP-3529). */
+function leastGas({ type, intrinsicGas }: PoolTransaction): number {
+  return type === SET_CODE_TYPE ? intrinsicGas - Math.floor(intrinsicGas / 5) : intrinsicGas;
+}
+
+/** The account that keeps the hashes of blocks under Prague, on every shard its own (EIP-2935), and how many it keeps. */
+const HISTORY = bytesKey(fromHex('0x0000f90827f1c53a10cb7a02335b175320002935'));
+const HISTORY_BLOCKS = 8_191;
+/** Slots that stand beside an account (EIP-7864): those that are compared. */
+const SLOTS_COMPARED = 64;
 
 /**
  * Replays the committed history one transaction after the other, on a model of its own that knows accounts, prices, and what the simulator's contracts do, and compares
@@ -63,16 +84,26 @@ export class SerialOracle implements BlockChecker {
   private readonly accounts: readonly SerialAccounts[];
   private readonly sums: readonly Sums[];
   private readonly destroyed: bigint[];
+  private readonly genesis: Genesis;
+  private readonly crypto: RecoveryPrimitives;
+  /** Slots of the account that keeps the hashes of blocks, by shard. */
+  private readonly history: readonly Map<number, bigint>[];
+  /** Accounts whose nonce rose by something else than their transactions. */
+  private readonly raised = new Set<string>();
   /** Addresses by shard that is known to keep their stubs. */
   private readonly stubs: Set<string>[] = [];
 
-  constructor(options: { readonly genesis: Genesis; readonly genesisHeld: readonly bigint[] }, modules: { readonly hasher: Hasher; readonly violations: Violations }) {
+  constructor(options: { readonly genesis: Genesis; readonly genesisHeld: readonly bigint[] }, modules: { readonly crypto: Hasher & RecoveryPrimitives; readonly violations: Violations }) {
     const { genesis, genesisHeld } = options;
     this.violations = modules.violations;
-    const table = new AssignmentTable(modules.hasher, { shards: genesis.shards, overrides: [] });
-    this.model = new ContractModel({ hasher: modules.hasher, ruleOf: (address: Address) => table.shardOf(address) });
+    this.genesis = genesis;
+    this.crypto = modules.crypto;
+    const hasher = modules.crypto;
+    const table = new AssignmentTable(hasher, { shards: genesis.shards, overrides: [] });
+    this.model = new ContractModel({ hasher, ruleOf: (address: Address) => table.shardOf(address) });
     this.sums = genesisHeld.map((balances) => ({ balances, escrow: 0n, burned: 0n }));
     this.destroyed = genesisHeld.map(() => 0n);
+    this.history = genesisHeld.map(() => new Map<number, bigint>());
     this.accounts = genesisHeld.map(() => new SerialAccounts());
     for (const { address, balance } of genesis.allocation) this.accounts[table.shardOf(address)]!.genesis(bytesKey(address), balance);
   }
@@ -82,11 +113,17 @@ export class SerialOracle implements BlockChecker {
     return this.destroyed[shard] ?? 0n;
   }
 
+  /** Whether an authorization (EIP-7702), or a creation, has raised the account's nonce: not by its own transactions alone then. */
+  hasRaised(key: string): boolean {
+    return this.raised.has(key);
+  }
+
   block(record: ShardBlockRecord): void {
     const { block } = record;
     const accounts = this.accounts[block.header.shard];
     if (accounts === undefined) return;
     const replay = this.replay(block, accounts);
+    this.remember(replay);
     this.credits(replay);
     this.events(replay);
     this.settlements(replay);
@@ -98,6 +135,15 @@ export class SerialOracle implements BlockChecker {
       const said = block.header.totals[part];
       if (said !== wanted[part]) this.fail(replay, `says ${said} wei of ${part}, the serial history gives ${wanted[part]}`);
     }
+  }
+
+  /** Each block begins with the hash of the one before it going to where it is kept (EIP-2935). */
+  private remember(replay: Replay): void {
+    if (this.genesis.forks === 'cancun') return;
+    const { shard, height, parentHash } = replay.block.header;
+    const slot = (height - 1) % HISTORY_BLOCKS;
+    replay.nonce(HISTORY, 1);
+    if (slot < SLOTS_COMPARED) this.history[shard]!.set(slot, BigInt(toHex(parentHash)));
   }
 
   private replay(block: ShardBlockRecord['block'], accounts: SerialAccounts): Replay {
@@ -121,6 +167,7 @@ export class SerialOracle implements BlockChecker {
       },
       nonce: (key, nonce) => {
         touched.add(key);
+        this.raised.add(key);
         accounts.of(key).nonce = nonce;
       },
       nonceOf: (key) => accounts.of(key).nonce,
@@ -150,6 +197,7 @@ export class SerialOracle implements BlockChecker {
     for (const { phase, outcome, peer, txHash } of replay.block.events) {
       if (outcome !== 'commit') continue;
       const open = this.open.get(bytesKey(txHash));
+      if (phase === 'voted' && open?.tx.toKey !== undefined && open.tx.dataLength === 0) open.isPlain = this.model.codeOf(open.tx.toKey, replay.shard) === 'nothing';
       if (phase === 'decided' && open?.coordinator === replay.shard) {
         replay.sums.escrow -= open.value;
         open.value = 0n;
@@ -176,7 +224,7 @@ export class SerialOracle implements BlockChecker {
         open.made = [key];
       }
     } else {
-      const own = calls.filter(({ toKey }) => this.model.homeOf(toKey) === replay.shard);
+      const own = calls.filter(({ toKey }) => this.model.homeOf(toKey) === replay.shard).map((call) => ({ ...call, isPlain: open.isPlain }));
       const run = this.model.run(replay, own);
       if (!run.ok) this.fail(replay, `${name} is applied, though its calls fail`);
       open.logs += run.logs;
@@ -189,8 +237,8 @@ export class SerialOracle implements BlockChecker {
   private foreseen(tx: PoolTransaction, calls: readonly ModelCall[]): string[] {
     if (tx.toKey === undefined && tx.calls === undefined) return [this.model.addressOf(tx.senderKey, tx.nonce)];
     return calls.flatMap(({ toKey }) => {
-      const factory = this.model.contracts.get(toKey);
-      return factory?.kind === 'factory' ? [this.model.addressOf(toKey, this.accounts[factory.home]!.of(toKey).nonce)] : [];
+      const home = this.model.homeOf(toKey);
+      return this.model.codeOf(toKey, home) === 'factory' ? [this.model.addressOf(toKey, this.accounts[home]!.of(toKey).nonce)] : [];
     });
   }
 
@@ -233,7 +281,9 @@ export class SerialOracle implements BlockChecker {
     transactions.forEach((tx, index) => {
       const sender = accounts.of(tx.senderKey);
       if (tx.nonce !== sender.nonce) this.fail(replay, `${toHex(tx.hash)} has nonce ${tx.nonce}, its sender is at ${sender.nonce}`);
-      replay.nonce(tx.senderKey, tx.nonce + 1);
+      sender.nonce = tx.nonce + 1;
+      replay.changed(tx.senderKey);
+      if (tx.type === SET_CODE_TYPE) this.model.authorize(replay, BigInt(this.genesis.chainId), authorizationsOf(tx, this.crypto));
       const tipped = header.baseFeePerGas + tx.maxPriorityFeePerGas;
       const price = tipped < tx.maxFeePerGas ? tipped : tx.maxFeePerGas;
       if (price < header.baseFeePerGas) this.fail(replay, `${toHex(tx.hash)} does not pay the base fee`);
@@ -247,7 +297,7 @@ export class SerialOracle implements BlockChecker {
         this.local(replay, tx, receipt);
         return;
       }
-      this.open.set(bytesKey(tx.hash), { tx, coordinator: header.shard, fee, value, applied: new Set(), logs: 0, made: undefined });
+      this.open.set(bytesKey(tx.hash), { tx, coordinator: header.shard, fee, value, applied: new Set(), logs: 0, isPlain: false, made: undefined });
       replay.sums.escrow += value + fee;
     });
   }
@@ -279,7 +329,7 @@ export class SerialOracle implements BlockChecker {
   private burn(replay: Replay, { gasUsed, effectiveGasPrice }: TransactionReceipt, tx: PoolTransaction): bigint {
     const burned = BigInt(gasUsed) * effectiveGasPrice;
     if (gasUsed > tx.gasLimit) this.fail(replay, `${toHex(tx.hash)} pays more than its gas limit`);
-    if (gasUsed < tx.intrinsicGas) this.fail(replay, `${toHex(tx.hash)} pays less than its intrinsic gas`);
+    if (gasUsed < leastGas(tx)) this.fail(replay, `${toHex(tx.hash)} pays less than its intrinsic gas`);
     replay.sums.burned += burned;
     return burned;
   }
@@ -293,8 +343,9 @@ export class SerialOracle implements BlockChecker {
   }
 
   private differs(shard: number, key: string): string | undefined {
-    const contract = this.model.contracts.get(key);
-    return this.accounts[shard]!.differs(key, contract?.home === shard ? contract.slots : undefined);
+    if (key === HISTORY) return this.accounts[shard]!.differs(key, this.history[shard]);
+    const isHome = this.model.homeOf(key) === shard;
+    return this.accounts[shard]!.differs(key, this.model.slotsOf(key, shard), isHome ? this.model.delegateOf(key) : undefined);
   }
 
   /** Every account that there ever was, once more, and nothing half done. */

@@ -9,12 +9,15 @@ import type { BlockChecker, ShardBlockRecord, Violations } from './violations.ts
  */
 export class SerializabilityChecker implements BlockChecker {
   private readonly violations: Violations;
+  private readonly raised: (key: string) => boolean;
   private readonly graph = new DependencyGraph();
   /** Nonces that each sender has used so far, in the order of its shard's blocks. */
   private readonly versions = new Map<string, number>();
 
-  constructor(modules: { readonly violations: Violations }) {
+  /** `raised`: whether something else than its own transactions has raised an account's nonce (authorizations, EIP-7702; creations by its code). */
+  constructor(modules: { readonly violations: Violations; readonly raised: (key: string) => boolean }) {
     this.violations = modules.violations;
+    this.raised = modules.raised;
   }
 
   block({ block }: ShardBlockRecord): void {
@@ -22,10 +25,10 @@ export class SerializabilityChecker implements BlockChecker {
       const transaction = name(hashKey);
       const key = `nonce ${toHex(keyBytes(senderKey)).slice(0, 10)}`;
       const version = this.versions.get(senderKey) ?? 0;
-      this.versions.set(senderKey, version + 1);
+      this.versions.set(senderKey, Math.max(version, nonce) + 1);
       this.graph.read({ transaction, key, version: nonce });
       if (!this.graph.write({ transaction, key, version: nonce + 1 })) this.violations.add('serializability', `two transactions use ${key} ${nonce}`);
-      if (nonce !== version) this.violations.add('serializability', `${transaction} uses nonce ${nonce} as number ${version} of its sender`);
+      if (nonce < version || (nonce > version && !this.raised(senderKey))) this.violations.add('serializability', `${transaction} uses nonce ${nonce} as number ${version} of its sender`);
     }
   }
 

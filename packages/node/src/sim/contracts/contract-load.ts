@@ -1,9 +1,11 @@
-import { type Address, bytesKey, keyBytes, Prng, type TransactionReceipt } from '@shardlab/crosslink';
+import { type Address, bytesKey, keyBytes, Prng, type ShardId, type TransactionReceipt } from '@shardlab/crosslink';
 import type { SignedTransaction } from '@shardlab/shard';
 import { addressMadeBy } from '../checkers/contract-model.ts';
 import { kitBatch, kitCall, type KitAccount, type KitCall, type NetworkKit } from '../network-kit.ts';
 import type { PlannedCall } from '../swarm/plan.ts';
+import type { ShardBlockRecord } from '../checkers/violations.ts';
 import { CONTRACT_KINDS, emberOf, INITCODE, TOKEN_SLOTS, words } from './bytecode.ts';
+import { WardLoad } from './ward-load.ts';
 
 type Kind = (typeof CONTRACT_KINDS)[number];
 
@@ -18,6 +20,14 @@ export interface LoadedCall extends SignedTransaction {
   /** Wei that its sender gives if it succeeds. */
   readonly value: bigint;
   readonly gains: readonly Gain[];
+  /** Who sends it, if that is a ward. */
+  readonly ward?: KitAccount;
+}
+
+/** A contract that was made, and the shard of who made it, where it lives (R11). */
+interface Known {
+  readonly address: Address;
+  readonly home: ShardId;
 }
 
 /** Of {@link CONTRACT_KINDS}, the first so many may be made at an address that was given wei before. */
@@ -28,18 +38,20 @@ const BATCH_CALLS_MAX = 4;
 /** Makes the load's contract transactions: which contract a planned one means depends on which ones there are by then. */
 export class ContractLoad {
   private readonly kit: NetworkKit;
-  private readonly known: Readonly<Record<Kind, Address[]>> = { counter: [], token: [], forwarder: [], factory: [], heir: [], pyre: [] };
-  /** Kinds under way, by the hash of their creation. */
-  private readonly asked = new Map<string, Kind>();
-
+  private readonly known: Readonly<Record<Kind, Known[]>> = { counter: [], token: [], forwarder: [], factory: [], heir: [], pyre: [] };
+  /** Contracts under way, by the hash of their creation. */
+  private readonly asked = new Map<string, { readonly kind: Kind; readonly home: ShardId }>();
   /** Who has just sent value to the address that its next transaction makes: that is to be a creation. */
   private readonly promised = new Set<KitAccount>();
 
+  private readonly wards: WardLoad;
+
   constructor(kit: NetworkKit) {
     this.kit = kit;
+    this.wards = new WardLoad(kit, (...wanted) => this.any(...wanted));
   }
 
-  /** Signs a planned transaction. */
+  /** Signs a planned transaction: with `nonce`, unless it is a ward's. */
   sign(planned: PlannedCall, nonce: number): LoadedCall {
     const from = this.kit.accounts[planned.from]!;
     const prng = new Prng(planned.pick);
@@ -66,6 +78,13 @@ export class ContractLoad {
       case 'batch':
       case 'bad-batch':
         return this.batch(from, nonce, planned.action === 'bad-batch', prng);
+      case 'delegate':
+        if (this.wards.ready) return this.wards.delegate(from, nonce, prng);
+        return this.call(from, nonce, 'counter', prng, { data: words(2 * prng.below(1_000)) });
+      case 'visit':
+        return this.wards.visit(from, nonce, prng);
+      case 'ward':
+        return this.wards.own(prng) ?? this.wards.visit(from, nonce, prng);
       case 'inherit':
         return this.inherit(from, nonce, 'heir', prng);
       case 'burn':
@@ -94,7 +113,7 @@ export class ContractLoad {
     const value = kind === 'heir' ? 0n : BigInt(prng.below(2) * prng.below(1_000));
     const call = { to: undefined, value, data: INITCODE[kind] };
     const signed = kitCall(this.kit, from, nonce, call);
-    this.asked.set(bytesKey(signed.hash), kind);
+    this.asked.set(bytesKey(signed.hash), { kind, home: from.home });
     return { ...signed, value: call.value, gains: [] };
   }
 
@@ -106,9 +125,10 @@ export class ContractLoad {
     return { ...kitCall(this.kit, from, nonce, { ...call, to, value }), value, gains };
   }
 
-  private any(kind: Kind, prng: Prng): Address | undefined {
-    const known = this.known[kind];
-    return known[prng.below(Math.max(1, known.length))];
+  /** Some contract of the kind, of that shard if one is given; undefined if there is none. */
+  private any(kind: Kind, prng: Prng, home?: ShardId): Address | undefined {
+    const known = this.known[kind].filter((each) => home === undefined || each.home === home);
+    return known[prng.below(Math.max(1, known.length))]?.address;
   }
 
   /** To an account, a contract, or the address that the sender's next transaction makes. */
@@ -142,11 +162,16 @@ export class ContractLoad {
     return { ...kitBatch(this.kit, from, nonce, calls), value, gains };
   }
 
+  /** Learns of a block. Returns the hashes, by `bytesKey`, of transactions that can never run any more. */
+  stored(record: ShardBlockRecord): string[] {
+    return this.wards.observe(record);
+  }
+
   /** Learns of contracts that were made. */
   observe({ txHash, status, contractAddress }: TransactionReceipt): void {
-    const kind = this.asked.get(bytesKey(txHash));
-    if (kind === undefined) return;
+    const asked = this.asked.get(bytesKey(txHash));
+    if (asked === undefined) return;
     this.asked.delete(bytesKey(txHash));
-    if (status === 1 && contractAddress !== undefined) this.known[kind].push(keyBytes(bytesKey(contractAddress)) as Address);
+    if (status === 1 && contractAddress !== undefined) this.known[asked.kind].push({ address: keyBytes(bytesKey(contractAddress)) as Address, home: asked.home });
   }
 }

@@ -54,23 +54,24 @@ export class SimClient {
 
   send({ from, to, value }: PlannedTransfer): void {
     const recipient = this.kit.accounts[to]!.address;
-    const signed = kitTransfer(this.kit, this.kit.accounts[from]!, recipient, this.nonce(from), BigInt(value));
+    const nonce = this.nonces.get(from) ?? 0;
+    const signed = kitTransfer(this.kit, this.kit.accounts[from]!, recipient, nonce, BigInt(value));
+    this.nonces.set(from, nonce + 1);
     this.take(from, { ...signed, value: BigInt(value), gains: [{ toKey: bytesKey(recipient), value: BigInt(value) }] });
   }
 
   /** Sends a contract transaction. */
   call(planned: PlannedCall): void {
-    this.take(planned.from, this.contracts.sign(planned, this.nonce(planned.from)));
-  }
-
-  private nonce(from: number): number {
+    const { from } = planned;
     const nonce = this.nonces.get(from) ?? 0;
-    this.nonces.set(from, nonce + 1);
-    return nonce;
+    const loaded = this.contracts.sign(planned, nonce);
+    if (loaded.ward === undefined) this.nonces.set(from, nonce + 1);
+    this.take(from, loaded);
   }
 
-  private take(from: number, { raw, hash, value, gains }: LoadedCall): void {
-    const sent = { from, value, gains, home: this.kit.accounts[from]!.home, raw, key: bytesKey(hash) };
+  private take(from: number, { raw, hash, value, gains, ward }: LoadedCall): void {
+    const home = ward === undefined ? this.kit.accounts[from]!.home : ward.home;
+    const sent = { from: ward === undefined ? from : undefined, value, gains, home, raw, key: bytesKey(hash) };
     this.sent.set(sent.key, sent);
     this.unsettled.set(sent.key, sent);
     this.hooks.submitted(sent.key);
@@ -102,6 +103,10 @@ export class SimClient {
   /** Looks for receipts in what a node has stored. */
   observe(record: PersistRecord): void {
     if (record.kind !== 'shard-block') return;
+    for (const key of this.contracts.stored(record)) {
+      this.unsettled.delete(key);
+      this.sent.delete(key);
+    }
     for (const receipt of record.block.receipts) {
       const key = bytesKey(receipt.txHash);
       if (this.receipts.has(key)) continue;

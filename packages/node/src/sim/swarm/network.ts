@@ -1,3 +1,4 @@
+import type { EvmFork } from '@shardlab/shard';
 import type { ExecutionCrypto } from '../../crypto/types.ts';
 import type { NodeName } from '../../ports.ts';
 import { kitSecret, type NetworkKit, networkKit } from '../network-kit.ts';
@@ -5,6 +6,9 @@ import { kitSecret, type NetworkKit, networkKit } from '../network-kit.ts';
 const LABEL = 'simulated';
 /** Funded accounts: enough that nonces do not make one queue, few enough that balances meet. */
 const ACCOUNTS_PER_SHARD = 12;
+
+/** Accounts that let others' code be theirs: few, so that what they are asked for meets. */
+const WARDS_PER_SHARD = 2;
 
 /** How many funded accounts a swarm's network has. */
 export function accountsOf({ shards }: { readonly shards: number }): number {
@@ -32,10 +36,11 @@ export const SIM_PARAMETERS = {
   epochLength: 8,
 } as const;
 
-/** Makes a network of `shards` shards with committees of `validators`: the same for all seeds of one scheme. */
+/** Makes a network of `shards` shards with committees of `validators`: the same for all seeds of one scheme and fork. */
 export async function simNetworkKit(
   options: { readonly shards: number; readonly validators: number },
   scheme: 'real' | 'cheap',
+  fork: EvmFork,
   parameters: Readonly<Record<string, number | string>> = {},
 ): Promise<NetworkKit> {
   const { shards, validators } = options;
@@ -44,6 +49,8 @@ export async function simNetworkKit(
     shards,
     validators,
     accounts: accountsOf(options),
+    wards: WARDS_PER_SHARD * shards,
+    fork,
     scheme,
     parameters: { ...SIM_PARAMETERS, ...parameters },
     timestampMs: 1_735_689_500_000,

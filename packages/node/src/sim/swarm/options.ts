@@ -1,5 +1,5 @@
 import { ShardlabError } from '@shardlab/crosslink';
-import { COMMITTEE_SIZES } from '@shardlab/shard';
+import { COMMITTEE_SIZES, type EvmFork } from '@shardlab/shard';
 
 /** What can go wrong between nodes: messages late, lost, doubled or overtaken, groups cut off, or one direction only. */
 export const NETWORK_FAULTS = ['delay', 'loss', 'duplicate', 'reorder', 'partition', 'one-way'] as const;
@@ -43,6 +43,11 @@ export const REAL_SCHEME_EVERY = 50;
 /** The signatures that a seed's network uses. */
 export function schemeOf(seed: number): 'real' | 'cheap' {
   return seed % REAL_SCHEME_EVERY === 0 ? 'real' : 'cheap';
+}
+
+/** The rules that a seed's network runs under: of every two seeds, one has Cancun's and one Prague's. */
+export function forkOf(seed: number): EvmFork {
+  return Math.floor(seed / 2) % 2 === 0 ? 'prague' : 'cancun';
 }
 
 /** Reads `all`, `none`, or kinds separated by commas. Throws `sim/faults`. */

@@ -34,7 +34,7 @@ export interface PlannedTransfer {
 }
 
 /** What the client's contract transactions do; see `ContractClient`. */
-export const CONTRACT_ACTIONS = ['create', 'add', 'revert', 'starve', 'move', 'overdraw', 'forward', 'make', 'batch', 'bad-batch', 'inherit', 'burn', 'ember'] as const;
+export const CONTRACT_ACTIONS = ['create', 'add', 'revert', 'starve', 'move', 'overdraw', 'forward', 'make', 'batch', 'bad-batch', 'inherit', 'burn', 'ember', 'delegate', 'visit', 'ward'] as const;
 
 /** One contract transaction of the client's load. */
 export interface PlannedCall {

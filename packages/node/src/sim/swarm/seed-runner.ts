@@ -1,11 +1,11 @@
 import type { ShardId } from '@shardlab/crosslink';
 import type { NetworkKit } from '../network-kit.ts';
 import { simNetworkKit } from './network.ts';
-import { schemeOf, type SwarmOptions } from './options.ts';
+import { forkOf, schemeOf, type SwarmOptions } from './options.ts';
 import { makePlan, type Plan } from './plan.ts';
 import { type RunWatch, SeedRun, type SeedResult } from './run.ts';
 
-/** Runs seeds of one set of options in this thread: keys and genesis are made once for each scheme. */
+/** Runs seeds of one set of options in this thread: keys and genesis are made once for each scheme and fork. */
 export class SeedRunner {
   private readonly options: SwarmOptions;
   private readonly kits = new Map<string, Promise<NetworkKit>>();
@@ -15,9 +15,10 @@ export class SeedRunner {
   }
 
   private kit(seed: number): Promise<NetworkKit> {
-    const scheme = schemeOf(seed);
-    let kit = this.kits.get(scheme);
-    if (kit === undefined) this.kits.set(scheme, (kit = simNetworkKit(this.options, scheme)));
+    const [scheme, fork] = [schemeOf(seed), forkOf(seed)];
+    const name = `${scheme} ${fork}`;
+    let kit = this.kits.get(name);
+    if (kit === undefined) this.kits.set(name, (kit = simNetworkKit(this.options, scheme, fork)));
     return kit;
   }
 

@@ -8,6 +8,93 @@ const RUNNER = 'shard/src/execution/contracts/runner.ts';
 const CONTRACTS = ground('contracts', { shards: 3, txs: 30, contracts: 5 });
 const DELAYED = ground('late contracts', { shards: 3, txs: 30, contracts: 5, faults: ['delay', 'partition'] }, { parameters: { deadlineMs: 3_000 } });
 
+const AUTHORIZATIONS = 'shard/src/execution/evm/authorizations.ts';
+const WARDS = ground('wards', { shards: 3, txs: 30, contracts: 8 });
+
+/** Accounts with the code of contracts (EIP-7702), and contracts that destroy themselves (EIP-6780). */
+export const CONTRACTS_LENT: readonly Mutant[] = [
+  {
+    name: 'authorization-for-ever',
+    what: 'an authorization does not raise the nonce of who signed it',
+    edits: [{ file: AUTHORIZATIONS, find: 'world.setNonce(account, nonce + 1n);', replace: '' }],
+    ground: WARDS,
+    seedsMax: 4,
+    finds: /^serial: .* nonce/,
+  },
+  {
+    name: 'authorization-replayed',
+    what: 'an authorization counts whatever the nonce of who signed it is by then',
+    edits: [{ file: AUTHORIZATIONS, find: ' || world.nonce(account) !== nonce) continue;', replace: ') continue;' }],
+    ground: WARDS,
+    seedsMax: 4,
+    finds: /^serial: /,
+  },
+  {
+    name: 'authorization-from-afar',
+    what: 'an authorization counts on the shard of who pays for it, wherever its signer lives',
+    edits: [{ file: AUTHORIZATIONS, find: 'if (world.homeOf(account) !== HOME) continue;', replace: '' }],
+    ground: WARDS,
+    seedsMax: 4,
+    finds: /^(serial|state): /,
+  },
+  {
+    name: 'authorization-over-locks',
+    what: 'the authorizations of a transaction that leaves its shard do not ask whether a cross-shard one holds who signed them',
+    edits: [{ file: RUN, find: 'if (!this.isLocked(tx)) return true;', replace: 'if (!this.isLocked(tx) || tx.gasLimit > 0) return true;' }],
+    ground: WARDS,
+    seedsMax: 30,
+    finds: /^serial: /,
+  },
+  {
+    name: 'nonce-over-locks',
+    what: 'an account sends while a cross-shard transaction is to raise its nonce, by its code',
+    edits: [{ file: RUN, find: "(sender !== undefined && hasCode(sender) && protocol.forbids(accountLock(address), 'read'))", replace: 'false' }],
+    ground: WARDS,
+    seedsMax: 60,
+    finds: /^serial: .* nonce/,
+  },
+  {
+    name: 'stub-of-nothing',
+    what: 'a stub is kept for a contract that its factory does not make any more',
+    edits: [{ file: OPERATIONS, find: "if (kept.length - stubless.length < granted.size) return no('refused');", replace: '' }],
+    ground: WARDS,
+    seedsMax: 60,
+    finds: /^(state: the stub of .* where nothing is|serial: )/,
+  },
+  {
+    name: 'gap-for-ever',
+    what: 'a transaction that waits behind a gap is forgotten when an authorization closes the gap',
+    edits: [{ file: 'shard/src/mempool/mempool.ts', find: 'const senders = new Set(this.stalled);', replace: 'const senders = new Set<string>();' }],
+    ground: WARDS,
+    seedsMax: 60,
+    finds: /does not end/,
+  },
+  {
+    name: 'destroyed-wei-not-booked',
+    what: 'wei that a contract takes with it leave the balances, and are not counted as burned',
+    edits: [{ file: RUN, find: 'this.ledger.burn(-sum - credited);', replace: 'this.ledger.burn(BigInt(outcome.gasUsed) * outcome.gasPrice);' }],
+    ground: WARDS,
+    seedsMax: 3,
+    finds: /^(state|serial|supply): /,
+  },
+  {
+    name: 'destroyed-wei-not-booked-across',
+    what: 'the same, in the part that another shard has of a transaction',
+    edits: [{ file: OPERATIONS, find: 'ledger.burnEscrow(burned);', replace: 'void burned;' }],
+    ground: WARDS,
+    seedsMax: 6,
+    finds: /^(state|serial|supply): /,
+  },
+  {
+    name: 'heir-deleted',
+    what: 'SELFDESTRUCT deletes a contract that was there before, as it did until EIP-6780',
+    edits: [{ file: 'shard/src/execution/evm/interpreter/state-instructions.ts', find: 'if (created) world.selfDestruct(frame.account);', replace: 'world.selfDestruct(frame.account);' }],
+    ground: WARDS,
+    seedsMax: 3,
+    finds: /^(state|serial): /,
+  },
+];
+
 /** Contracts across shards (R11, R12, R16). */
 export const CONTRACTS_ACROSS: readonly Mutant[] = [
   {

@@ -134,13 +134,15 @@ export class ContractRunner {
     return this.machine.world;
   }
 
-  /** Applies the authorizations of a transaction (EIP-7702) whose call goes to another shard: those of accounts that live here, whatever becomes of the call. */
+  /**
+   * Runs the authorizations of a transaction (EIP-7702) whose call goes to another shard on a fresh overlay: those of accounts that live here count, whatever becomes of the
+   * call.
+   */
   authorize(tx: PoolTransaction): void {
     const { world } = this.fresh();
     world.beginTransaction();
     applyAuthorizations(world, this.environment().chainId, toEvmTransaction(tx, this.modules.crypto).authorizations);
     world.endTransaction();
-    this.apply();
   }
 
   /** Runs a transaction on a fresh overlay, unless what is `known` of it from before the block, in this very environment, still holds. */
