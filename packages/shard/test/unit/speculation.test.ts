@@ -2,20 +2,23 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { bytesKey, Prng, toHex } from '@shardlab/crosslink';
 import fc from 'fast-check';
+import { lockSetOf } from '../../src/execution/contracts/lock-set.ts';
 import { CodeCache } from '../../src/execution/evm/code.ts';
 import { Evm } from '../../src/execution/evm/evm.ts';
-import { applyTransaction, type EvmTransaction, type TransactionOutcome } from '../../src/execution/evm/transaction.ts';
+import { type AppliedTransaction, applyTransaction, type EvmTransaction, type TransactionOutcome } from '../../src/execution/evm/transaction.ts';
 import type { StateSource } from '../../src/execution/evm/types.ts';
-import { type WorldChanges, WorldState } from '../../src/execution/evm/world-state.ts';
+import { type WorldChanges, type WorldReads, WorldState } from '../../src/execution/evm/world-state.ts';
 import { LayeredSource } from '../../src/execution/parallel/layered-source.ts';
 import { packSpeculated, unpackSpeculated } from '../../src/execution/parallel/speculation-codec.ts';
 import { type SpeculatedTransaction, type Speculation, validates } from '../../src/execution/parallel/speculation.ts';
 import { SpeculativeExecutor } from '../../src/execution/parallel/speculative-executor.ts';
+import type { ExecutionRules } from '../../src/execution/parallel/run-executor.ts';
 import { hashOf, type MapSource, type ModelAccount } from './evm/map-source.ts';
 import { addressOf, BLOCK } from './evm/transaction-lab.ts';
-import { applyToAccounts, BlockMaker, CRYPTO, randomBlock, SEED, senderAt, sourceOf, startAccounts, TOKEN, transferData } from './parallel-support.ts';
+import { applyToAccounts, BlockMaker, CRYPTO, randomBlock, SEED, senderAt, sourceOf, startAccounts, TOKEN, transferData, words } from './parallel-support.ts';
 
 const RULES = { fork: 'prague', feePolicy: 'ethereum' } as const;
+const NOBODY: ReadonlySet<number> = new Set();
 const EMPTY_HASH = hashOf('');
 
 /** Balances as differences, as the state of a shard takes them. */
@@ -29,41 +32,54 @@ function applyDifferences(accounts: Map<string, ModelAccount>, changes: WorldCha
 
 interface BlockEnd {
   readonly outcomes: TransactionOutcome[];
+  /** Of each transaction that is valid: what it needs (R16). */
+  readonly locks: string[];
   readonly accounts: Map<string, ModelAccount>;
   readonly taken: number;
 }
 
+interface BlockOptions {
+  readonly rules?: ExecutionRules;
+  /** Transactions whose changes are not applied: locks, or credits without room, left them out of the block. */
+  readonly leftOut?: ReadonlySet<number>;
+}
+
 /** Executes a block in order as a shard does: a fresh overlay for each transaction, whose changes are applied at once; what is speculated and still holds is taken. */
-function executeBlock(start: Map<string, ModelAccount>, transactions: readonly EvmTransaction[], speculation: Speculation | undefined): BlockEnd {
+function executeBlock(start: Map<string, ModelAccount>, transactions: readonly EvmTransaction[], speculation: Speculation | undefined, options: BlockOptions = {}): BlockEnd {
+  const { rules = RULES, leftOut = NOBODY } = options;
   const accounts = new Map([...start].map(([key, account]) => [key, { ...account, storage: new Map(account.storage) }]));
   const source: MapSource = sourceOf(accounts);
   const world = new WorldState(source, CRYPTO, new CodeCache());
-  const evm = new Evm({ fork: RULES.fork }, { crypto: CRYPTO, world });
+  const evm = new Evm({ fork: rules.fork }, { crypto: CRYPTO, world });
+  const locks: string[] = [];
   let taken = 0;
+  const end = (index: number, outcome: AppliedTransaction, reads: WorldReads, changes: WorldChanges): TransactionOutcome => {
+    locks.push(text([index, lockSetOf(reads, changes, transactions[index]!.sender)]));
+    if (!leftOut.has(index)) applyDifferences(accounts, changes);
+    return outcome;
+  };
   const outcomes = transactions.map((tx, index): TransactionOutcome => {
     const known = speculation?.at(index);
     if (known !== undefined && validates(known.reads, source, EMPTY_HASH)) {
       taken++;
-      applyDifferences(accounts, known.changes);
-      return known.outcome;
+      return end(index, known.outcome, known.reads, known.changes);
     }
     world.reset(source);
-    const outcome = applyTransaction(evm, world, BLOCK, tx, RULES.feePolicy);
-    if (!('invalid' in outcome)) applyDifferences(accounts, world.changes());
-    return outcome;
+    const outcome = applyTransaction(evm, world, BLOCK, tx, rules.feePolicy);
+    return 'invalid' in outcome ? outcome : end(index, outcome, world.reads(), world.changes());
   });
-  return { outcomes, accounts, taken };
+  return { outcomes, locks, accounts, taken };
 }
 
 /** What threads would find out: transactions are given to groups at random, each over the block's start. */
-function speculate(start: Map<string, ModelAccount>, transactions: readonly EvmTransaction[], groups: number, seed: number): Speculation {
+function speculate(start: Map<string, ModelAccount>, transactions: readonly EvmTransaction[], groups: number, seed: number, rules: ExecutionRules = RULES): Speculation {
   const prng = new Prng(seed);
   const source = sourceOf(start);
   const found: (SpeculatedTransaction | undefined)[] = [];
   const groupOf = transactions.map(() => prng.below(groups));
   for (let group = 0; group < groups; group++) {
     const indices = groupOf.flatMap((each, index) => (each === group ? [index] : []));
-    const executor = new SpeculativeExecutor({ ...RULES, seed: SEED, compileAfter: 0 }, { crypto: CRYPTO, source });
+    const executor = new SpeculativeExecutor({ ...rules, seed: SEED, compileAfter: 0 }, { crypto: CRYPTO, source });
     const results = unpackSpeculated(packSpeculated(executor.execute(source, BLOCK, indices.map((index) => transactions[index]!))));
     results.forEach((result, position) => (found[indices[position]!] = result));
   }
@@ -78,23 +94,46 @@ function text(value: unknown): string {
   return JSON.stringify(value, show);
 }
 
-test('a block with speculations comes to what it comes to without them, however wrong they are', () => {
+const anyBlock = fc.record({
+  seed: fc.nat(),
+  places: fc.constantFrom(1, 3, 8, 24),
+  groups: fc.integer({ min: 1, max: 4 }),
+  rules: fc.record({ fork: fc.constantFrom('cancun' as const, 'prague' as const), feePolicy: fc.constantFrom('burn' as const, 'ethereum' as const) }),
+  leftOut: fc.uniqueArray(fc.nat(39), { maxLength: 20 }),
+});
+
+test('a block with speculations comes to what it comes to without them, locks included, however wrong they are', () => {
   let [taken, dropped] = [0, 0];
   fc.assert(
-    fc.property(fc.record({ seed: fc.nat(), places: fc.constantFrom(1, 3, 8, 24), groups: fc.integer({ min: 1, max: 4 }) }), ({ seed, places, groups }) => {
+    fc.property(anyBlock, ({ seed, places, groups, rules, leftOut }) => {
       const accounts = startAccounts();
       const transactions = randomBlock(accounts, seed, 40, places);
-      const expected = executeBlock(accounts, transactions, undefined);
-      const actual = executeBlock(accounts, transactions, speculate(accounts, transactions, groups, seed));
+      const options = { rules, leftOut: new Set(leftOut) };
+      const expected = executeBlock(accounts, transactions, undefined, options);
+      const actual = executeBlock(accounts, transactions, speculate(accounts, transactions, groups, seed, rules), options);
       deepEqual(actual.outcomes.map(text), expected.outcomes.map(text));
+      deepEqual(actual.locks, expected.locks);
       equal(text(actual.accounts), text(expected.accounts));
       taken += actual.taken;
       dropped += transactions.length - actual.taken;
     }),
-    { numRuns: 80 },
+    { numRuns: 120 },
   );
   ok(taken > 300, `only ${taken} were taken`);
   ok(dropped > 300, `only ${dropped} were executed again`);
+});
+
+test('the locks of who touches an account without wei are the same whether somebody was seen to have paid it or not', () => {
+  const accounts = startAccounts(2);
+  const maker = new BlockMaker(accounts);
+  const nobody = addressOf(0x77);
+  // Contract 2 calls w0 with w1 wei: the first pays, and is left out of the block; the second only touches.
+  for (const [index, wei] of [3n, 0n].entries()) maker.add(senderAt(index), { to: addressOf(0xd2), data: words(new Uint8Array(0), nobody, wei, BigInt(index)) });
+  const found = speculate(accounts, maker.transactions, 1, 1);
+  const options = { leftOut: new Set([0]) };
+  const actual = executeBlock(accounts, maker.transactions, found, options);
+  equal(actual.taken, 2);
+  deepEqual(actual.locks, executeBlock(accounts, maker.transactions, undefined, options).locks);
 });
 
 test('independent transfers are all taken, also where they pay one account', () => {

@@ -294,7 +294,8 @@ export class Accounts {
         this.present[account] = 1;
         continue;
       }
-      this.reads[account] = READ_ALL;
+      // Nothing rests on the absence of an account that was absent before, too: to touch one reads no more than to touch one that is there.
+      if (this.sources[account] !== undefined) this.reads[account] = READ_ALL;
       this.remove(account, emptied);
     }
   }
