@@ -44,6 +44,8 @@ import { ThreadSet } from './thread-set.ts';
 
 /** Blocks that may wait. */
 const QUEUE_MAX = 4;
+/** Of the block's gas, what calls that threads execute beforehand may need by prediction, which is rather too much than too little. */
+const PREDICTED_GAS_MAX = 1.25;
 /** 27 MB and 71 MB, of which only what is used is ever touched: 196 thousand accounts, 786 thousand slots. */
 const DEFAULT_SIZE: SharedStateSize = { accountsLog2: 18, slotsLog2: 20 };
 
@@ -176,7 +178,7 @@ export class ExecutionPool {
 
   /**
    * Lets threads execute a block's transactions beforehand, for one who executes the block itself: see {@link Speculation}. The main thread stays free. Nothing is known of
-   * blocks that are not worth it, or when threads are lost. The state must not change until the answer is there, and threads' share of it must follow it. Refused as {@link execute}.
+   * blocks that are not worth it, or when threads are lost, nor of what is beyond the block's gas. The state must not change until the answer is there, and threads' share of it must follow it. Refused as {@link execute}.
    */
   speculate(request: ExecutionRequest, done: Done<Speculation>): void {
     const refusal = this.refusal();
@@ -230,7 +232,8 @@ export class ExecutionPool {
     const job = this.waiting.shift();
     if (job === undefined) return;
     const { predictor, graph } = this;
-    const parallel = new ParallelBlock(this.options, { predictor, graph, footprint: (index) => job.prepared?.[index]?.footprint }, job.transactions);
+    const transactions = job.kind === 'speculate' ? this.withinGas(job) : job.transactions;
+    const parallel = new ParallelBlock(this.options, { predictor, graph, footprint: (index) => job.prepared?.[index]?.footprint }, transactions);
     this.open = { job, parallel, packedBlock: new Uint8Array(0) };
     if (job.kind === 'speculate') {
       this.beginSpeculation(this.open, job.done);
@@ -242,6 +245,13 @@ export class ExecutionPool {
     }
     this.open = { job, parallel, packedBlock: packBlock(job.block) };
     this.advance(() => parallel.start());
+  }
+
+  /** The first transactions of a block, as many as it may have gas for: candidates are taken from a pool by the gas that they need at least, and most blocks get more than they can hold. */
+  private withinGas({ block, transactions }: Job): readonly EvmTransaction[] {
+    let gasLeft = PREDICTED_GAS_MAX * Number(block.gasLimit);
+    const end = transactions.findIndex((tx) => (gasLeft -= Math.min(this.predictor.kindOf(tx).gas, Number(tx.gasLimit))) < 0);
+    return end < 0 ? transactions : transactions.slice(0, end);
   }
 
   private beginSpeculation(open: OpenJob, done: Done<Speculation>): void {

@@ -14,10 +14,12 @@ import { type SpeculatedTransaction, type Speculation, validates } from '../../s
 import { SpeculativeExecutor } from '../../src/execution/parallel/speculative-executor.ts';
 import type { ExecutionRules } from '../../src/execution/parallel/run-executor.ts';
 import { hashOf, type MapSource, type ModelAccount } from './evm/map-source.ts';
-import { addressOf, BLOCK } from './evm/transaction-lab.ts';
+import { accountWith, addressOf, BASE_FEE, BLOCK } from './evm/transaction-lab.ts';
 import { applyToAccounts, BlockMaker, CRYPTO, randomBlock, SEED, senderAt, sourceOf, startAccounts, TOKEN, transferData, words } from './parallel-support.ts';
 
 const RULES = { fork: 'prague', feePolicy: 'ethereum' } as const;
+/** No block keeps what a transaction returned, so that nobody speculates about it. */
+const NO_OUTPUT = new Uint8Array(0);
 const NOBODY: ReadonlySet<number> = new Set();
 const EMPTY_HASH = hashOf('');
 
@@ -56,7 +58,7 @@ function executeBlock(start: Map<string, ModelAccount>, transactions: readonly E
   const end = (index: number, outcome: AppliedTransaction, reads: WorldReads, changes: WorldChanges): TransactionOutcome => {
     locks.push(text([index, lockSetOf(reads, changes, transactions[index]!.sender)]));
     if (!leftOut.has(index)) applyDifferences(accounts, changes);
-    return outcome;
+    return { ...outcome, output: NO_OUTPUT };
   };
   const outcomes = transactions.map((tx, index): TransactionOutcome => {
     const known = speculation?.at(index);
@@ -175,4 +177,28 @@ test('homes that were asked for are part of what was read, and an account that w
   const made = { address: foreign, deleted: false, storageEmptied: false, nonce: 1n, nonceBefore: 0n, balance: 0n, balanceBefore: 0n, codeHash: EMPTY_HASH, code: undefined };
   layered.apply({ accounts: [made], slots: [] });
   equal(layered.homeOf(foreign), -1);
+});
+
+test('no more is executed beforehand than a block has gas for, whatever candidates claim', () => {
+  const accounts = startAccounts(12);
+  const burner = addressOf(0x88);
+  accounts.set(bytesKey(burner), accountWith({ nonce: 1n, code: Uint8Array.of(0xfe) }));
+  const maker = new BlockMaker(accounts);
+  const gasLimit = BLOCK.gasLimit / 4n;
+  for (let i = 0; i < 11; i++) maker.add(senderAt(i), { to: burner, gasLimit, maxFeePerGas: BASE_FEE, maxPriorityFeePerGas: 0n });
+  maker.add(senderAt(11), { to: burner, gasLimit: BLOCK.gasLimit + 1n });
+  const { at } = speculate(accounts, maker.transactions, 1, 1);
+  deepEqual(maker.transactions.flatMap((_, index) => (at(index) === undefined ? [] : [index])), [0, 1, 2, 3]);
+  // Claims count as long as they last: what uses less than it claims leaves room.
+  const modest = new BlockMaker(accounts);
+  for (let i = 0; i < 11; i++) modest.add(senderAt(i), { to: TOKEN, data: transferData(senderAt(0), 1n), gasLimit, maxFeePerGas: BASE_FEE });
+  const found = speculate(accounts, modest.transactions, 1, 1);
+  ok(modest.transactions.every((_, index) => found.at(index) !== undefined));
+});
+
+test('what a call returns does not travel', () => {
+  const accounts = startAccounts(1);
+  const maker = new BlockMaker(accounts);
+  maker.add(senderAt(0), { to: TOKEN, data: transferData(senderAt(0), 1n) });
+  equal(speculate(accounts, maker.transactions, 1, 1).at(0)!.outcome.output.length, 0);
 });

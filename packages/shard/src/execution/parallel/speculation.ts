@@ -24,6 +24,7 @@ export interface SpeculativeReads extends WorldReads {
 
 /** What a transaction did on the state that it saw. */
 export interface SpeculatedTransaction {
+  /** Without the output, which no block keeps: returned memory costs so little gas that a block's worth of it is hundreds of megabytes. */
   readonly outcome: AppliedTransaction;
   readonly reads: SpeculativeReads;
   /** Balances are to be applied as differences: see `applyWorldChanges`. */

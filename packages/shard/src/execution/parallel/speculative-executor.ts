@@ -9,6 +9,8 @@ import { LayeredSource } from './layered-source.ts';
 import type { ExecutionRules } from './run-executor.ts';
 import type { SpeculatedTransaction } from './speculation.ts';
 
+const NO_OUTPUT = new Uint8Array(0);
+
 /** Executes transactions beforehand, one after the other, and says of each what it read and changed. Keeps code and hashes between calls. */
 export class SpeculativeExecutor {
   private readonly rules: ExecutionRules;
@@ -26,21 +28,27 @@ export class SpeculativeExecutor {
     this.evm = new Evm({ fork, ...(compileAfter === undefined ? {} : { compileAfter }) }, { crypto, world: this.world });
   }
 
-  /** Over `source` as it is; each sees what those before it changed. undefined for one that is invalid there, or makes contracts: that is left to the block. */
+  /**
+   * Over `source` as it is; each sees what those before it changed. undefined for one that is invalid there, or makes contracts: that is left to the block. So is one that the
+   * block has no gas for behind those before it: candidates may claim a thousand blocks' worth of gas, and nobody pays for what is executed here.
+   */
   execute(source: StateSource, block: BlockEnvironment, transactions: readonly EvmTransaction[]): (SpeculatedTransaction | undefined)[] {
     const { world, evm } = this;
     const layered = new LayeredSource(source);
+    let gasLeft = Number(block.gasLimit);
     return transactions.map((transaction): SpeculatedTransaction | undefined => {
+      if (transaction.gasLimit > gasLeft) return undefined;
       world.reset(layered);
       const outcome = applyTransaction(evm, world, block, transaction, this.rules.feePolicy);
       const homes = layered.takeHomes();
       const creates = layered.takeStorageAsked();
       if ('invalid' in outcome) return undefined;
+      gasLeft -= outcome.gasUsed;
       const changes = world.changes();
       const read = world.reads();
       const reads = { ...read, homes, unread: unreadNonces(read, changes, layered, this.emptyHash) };
       layered.apply(changes);
-      return creates ? undefined : { outcome, reads, changes };
+      return creates ? undefined : { outcome: { ...outcome, output: NO_OUTPUT }, reads, changes };
     });
   }
 }
