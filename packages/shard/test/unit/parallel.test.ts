@@ -1,10 +1,15 @@
 import { deepEqual, equal, notEqual, ok, throws } from 'node:assert/strict';
 import { test } from 'node:test';
+import { concatBytes, type Hash32, Prng } from '@shardlab/crosslink';
 import fc from 'fast-check';
+import type { EvmTransaction } from '../../src/execution/evm/transaction.ts';
 import { ConflictGraph } from '../../src/execution/parallel/conflict-graph.ts';
 import { ACCESS } from '../../src/execution/parallel/access.ts';
+import { AccessPredictor } from '../../src/execution/parallel/predictor.ts';
+import type { SampledSlot } from '../../src/execution/parallel/run-result.ts';
+import { keccak } from './evm/map-source.ts';
 import { addressOf } from './evm/transaction-lab.ts';
-import { applyToAccounts, Bench, BlockMaker, randomBlock, resultText, senderAt, sourceOf, startAccounts, TOKEN, transferData } from './parallel-support.ts';
+import { applyToAccounts, Bench, BlockMaker, randomBlock, resultText, SEED, senderAt, sourceOf, startAccounts, TOKEN, transferData, words } from './parallel-support.ts';
 
 /** Blocks as small as these are worth no thread: the tests ask for it nevertheless. */
 const ALWAYS = { transactionsMin: 1, serialAbove: 1 };
@@ -110,4 +115,29 @@ test('what touches one place in order is one component, what only adds or only r
   notEqual(graph.root(0), graph.root(2));
   for (let place = 10; place < 14; place++) graph.add(place, 0, 0, ACCESS.SLOT_READ);
   throws(() => graph.add(99, 0, 0, ACCESS.SLOT_READ), { code: 'invariant' });
+});
+
+test('slots of nested mappings are predicted from one call, and what nothing explains costs no more hashes than one slot', () => {
+  let hashes = 0;
+  const keccak256 = (data: Uint8Array): Hash32 => {
+    hashes++;
+    return keccak.keccak256(data);
+  };
+  const place = (key: Uint8Array, of: Uint8Array): Uint8Array => keccak.keccak256(concatBytes(new Uint8Array(32 - key.length), key, of));
+  const position = new Uint8Array(32).with(31, 3);
+  const maker = new BlockMaker(startAccounts(3));
+  for (let i = 0; i < 2; i++) maker.add(senderAt(i), { to: TOKEN, data: words(Uint8Array.of(1, 2, 3, 4), 7n, 8n, senderAt(i + 1), 9n, 10n, 11n) });
+  const [one, other] = maker.transactions as [EvmTransaction, EvmTransaction];
+  const slotOf = ({ sender, data }: EvmTransaction): SampledSlot => ({ address: TOKEN, key: place(data.subarray(4 + 64, 4 + 96), place(sender, position)), bits: ACCESS.SLOT_READ });
+  const after = (tx: EvmTransaction): AccessPredictor => {
+    const predictor = new AccessPredictor({ seed: SEED }, { hasher: { keccak256 } });
+    predictor.learn(tx, [slotOf(tx)], 50_000);
+    return predictor;
+  };
+  deepEqual(after(one).footprint(other), after(other).footprint(other));
+  const prng = new Prng(1);
+  hashes = 0;
+  new AccessPredictor({ seed: SEED }, { hasher: { keccak256 } }).learn(one, Array.from({ length: 64 }, () => ({ address: TOKEN, key: prng.bytes(32), bits: ACCESS.SLOT_READ })), 50_000);
+  // 12 mappings with 7 words as keys, and with two of them.
+  equal(hashes, 12 * 7 + 12 * 7 * 7);
 });

@@ -34,6 +34,16 @@ interface SlotPattern {
   readonly id: string;
 }
 
+/** A place in a mapping: see {@link SlotPattern}; `inner` is {@link NO_KEY} in a mapping that is not nested. */
+interface MappedPlace {
+  /** Of the mapping among the contract's variables. */
+  readonly position: number;
+  readonly outer: number;
+  readonly inner: number;
+}
+
+const NO_MAPPING = { outer: NO_KEY, inner: NO_KEY };
+
 /** Gas that is expected, whether to learn from the transaction, and its accesses, `ACCESS_WORDS` each, from {@link FOOTPRINT_START} on. */
 export type Footprint = Int32Array;
 
@@ -151,7 +161,9 @@ export class AccessPredictor {
     }
     template.gas = Math.max(template.gas, gas);
     if (template.samples >= SAMPLES_MAX) return;
-    const found = slots.slice(0, SLOTS_MAX).map((slot) => this.explain(tx, slot));
+    const sampled = slots.slice(0, SLOTS_MAX);
+    const places = this.mappedPlaces(tx, sampled);
+    const found = sampled.map((slot) => this.describe(slot, places.get(bytesKey(slot.key))));
     // A fixed slot that one call had and the other has not was a key that nobody could explain.
     const first = template.samples === 0;
     const kept = template.patterns.filter(({ outer, id }) => outer !== NO_KEY || found.some((pattern) => pattern.id === id));
@@ -203,27 +215,41 @@ export class AccessPredictor {
     else setSmall(this.word, 0, 0);
   }
 
-  private explain(tx: EvmTransaction, slot: SampledSlot): SlotPattern {
+  private describe({ address, key, bits }: SampledSlot, mapping: MappedPlace | undefined): SlotPattern {
     const account = new Uint32Array(LIMBS);
-    fromBytes(account, 0, slot.address, 0, 20);
+    fromBytes(account, 0, address, 0, 20);
+    const base = new Uint32Array(LIMBS);
+    if (mapping === undefined) fromBytes(base, 0, key, 0, 32);
+    else setSmall(base, 0, mapping.position);
+    const { outer, inner } = mapping ?? NO_MAPPING;
     const [low, high] = [accountLow(this.seed, account, 0), accountHigh(this.seed, account, 0)];
-    const make = (base: Words, outer: number, inner: number): SlotPattern => ({
-      low: slotHash(low, base, 0), high: slotHash(high, base, 0), outer, inner, bits: slot.bits, id: `${bytesKey(slot.address)}:${base.join()}:${outer}:${inner}`,
-    });
+    return { low: slotHash(low, base, 0), high: slotHash(high, base, 0), outer, inner, bits, id: `${bytesKey(address)}:${base.join()}:${outer}:${inner}` };
+  }
+
+  /**
+   * Which of a call's slots are places in mappings, by `bytesKey` of the slot. Each place is hashed once for all slots: a call may touch many that nothing explains, and it is not paid
+   * for what is looked for here.
+   */
+  private mappedPlaces(tx: EvmTransaction, slots: readonly SampledSlot[]): ReadonlyMap<string, MappedPlace> {
+    const found = new Map<string, MappedPlace>();
+    const missing = new Set(slots.map(({ key }) => bytesKey(key)));
+    const note = (slot: Uint8Array, place: MappedPlace): void => {
+      const key = bytesKey(slot);
+      if (missing.delete(key)) found.set(key, place);
+    };
     const words = this.keyWords(tx);
+    const ones: (MappedPlace & { readonly slot: Uint8Array })[] = [];
+    const base = new Uint8Array(32);
     for (let position = 0; position < MAPPINGS_MAX; position++) {
-      const base = Uint32Array.of(position, 0, 0, 0, 0, 0, 0, 0);
-      const place = new Uint8Array(32);
-      place[31] = position;
-      for (const [outer, outerWord] of words) {
-        const one = this.mapped(outerWord, place);
-        if (equalBytes(one, slot.key)) return make(base, outer, NO_KEY);
-        for (const [inner, innerWord] of words) if (equalBytes(this.mapped(innerWord, one), slot.key)) return make(base, outer, inner);
-      }
+      base[31] = position;
+      for (const [outer, word] of words) ones.push({ slot: this.mapped(word, base), position, outer, inner: NO_KEY });
     }
-    const fixed = new Uint32Array(LIMBS);
-    fromBytes(fixed, 0, slot.key, 0, 32);
-    return make(fixed, NO_KEY, NO_KEY);
+    for (const one of ones) note(one.slot, one);
+    for (const { slot, position, outer } of ones) {
+      if (missing.size === 0) break;
+      for (const [inner, word] of words) note(this.mapped(word, slot), { position, outer, inner });
+    }
+    return found;
   }
 
   /** What may be a mapping's key, as words of 32 bytes. */
