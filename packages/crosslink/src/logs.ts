@@ -5,7 +5,7 @@ import { Writer } from './codec/writer.ts';
 import type { Hasher } from './crypto.ts';
 import { invariant } from './errors.ts';
 import { LOGS_BLOOM_BYTES } from './header.ts';
-import type { Address } from './primitives.ts';
+import { type Address, equalBytes } from './primitives.ts';
 
 /** Most topics of one log: LOG4. */
 export const TOPICS_MAX = 4;
@@ -77,19 +77,35 @@ export function decodeLogs(data: Uint8Array): EventLog[] {
   });
 }
 
+const NOTHING = new Uint8Array(0);
+
 /** Builds filters; remembers where the bits of addresses and topics are, because a block's logs name the same contracts, events and holders again and again. */
 export class BloomBuilder {
   private readonly bits: BloomBits;
+  /** The filter that was added to last, with the last address and first topic: neighbours mostly are the same event of the same contract, of which nothing is left to add. */
+  private bloom: Uint8Array = NOTHING;
+  private address: Uint8Array = NOTHING;
+  private event: Uint8Array = NOTHING;
 
   constructor(hasher: Pick<Hasher, 'keccak256'>) {
     this.bits = new BloomBits(hasher);
   }
 
-  /** Adds the addresses and topics of `logs` to a filter of 256 bytes. */
+  /** Adds the addresses and topics of `logs`, whose bytes must not change, to a filter of 256 bytes, from which nothing must be taken. */
   add(bloom: Uint8Array, logs: readonly EventLog[]): void {
+    if (bloom !== this.bloom) {
+      this.bloom = bloom;
+      this.address = NOTHING;
+      this.event = NOTHING;
+    }
     for (const { address, topics } of logs) {
-      this.bits.set(bloom, address);
-      for (const topic of topics) this.bits.set(bloom, topic);
+      if (!equalBytes(address, this.address)) this.bits.set(bloom, address);
+      this.address = address;
+      for (let i = 0; i < topics.length; i++) {
+        const topic = topics[i]!;
+        if (i > 0 || !equalBytes(topic, this.event)) this.bits.set(bloom, topic);
+      }
+      if (topics[0] !== undefined) this.event = topics[0];
     }
   }
 }

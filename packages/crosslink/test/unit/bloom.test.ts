@@ -53,3 +53,26 @@ test('a filter holds the values of all logs, and knows most others', () => {
   assert.ok(strangers.filter((each) => bloomMayHold(hasher, bloom, each)).length < 20);
   assert.equal(bloomMayHold(hasher, new Uint8Array(LOGS_BLOOM_BYTES), Uint8Array.of(1, 2, 3)), false);
 });
+
+test('neighbours that share address or event leave nothing out, in one filter or in two by turns', () => {
+  const builder = new BloomBuilder(hasher);
+  const [token, other] = [value(2), value(4)] as [Address, Address];
+  const [transfer, approval] = [value(1), value(3)];
+  const logs = Array.from({ length: 64 }, (_, number): EventLog => {
+    const event = (number & 4) === 0 ? transfer : approval;
+    const topics = (number & 16) === 0 ? [event, value(2 * number + 7)] : [];
+    return { address: (number & 2) === 0 ? token : (other.slice() as Address), topics, data: new Uint8Array(0) };
+  });
+  const blooms = [new Uint8Array(LOGS_BLOOM_BYTES), new Uint8Array(LOGS_BLOOM_BYTES)] as const;
+  const taken: [Uint8Array[], Uint8Array[]] = [[], []];
+  logs.forEach((log, number) => {
+    const which = number % 3 === 0 ? 1 : 0;
+    builder.add(blooms[which], [log]);
+    taken[which].push(log.address, ...log.topics);
+  });
+  assert.deepEqual(blooms[0], defined(taken[0]));
+  assert.deepEqual(blooms[1], defined(taken[1]));
+  const whole = new Uint8Array(LOGS_BLOOM_BYTES);
+  builder.add(whole, logs);
+  assert.deepEqual(whole, defined([...taken[0], ...taken[1]]));
+});
