@@ -98,6 +98,8 @@ test('every block of a busy network is executed again as it was', () => {
       past.replay(block, () => new CallTracer(CALLS));
     }
   }
+  const reasons = new Set(network.blocks.flatMap(({ events }) => events.map(({ reason }) => reason)));
+  for (const reason of ['moved', 'needs', 'conflict', 'reverted'] as const) assert.ok(reasons.has(reason), reason);
   for (const kind of ['transfer yes', 'call yes', 'call no', 'create yes', 'call needs']) assert.ok(kinds.has(kind), `${kind} among ${[...kinds].join(', ')}`);
 });
 
