@@ -1,5 +1,5 @@
 import { bytesKey, type TransactionReceipt } from '@shardlab/crosslink';
-import type { LoadedCall } from './contracts/contract-load.ts';
+import type { LoadedCall } from './contracts/loaded-call.ts';
 import type { NetworkKit } from './network-kit.ts';
 
 /** A transaction of a kit's account. */

@@ -6,7 +6,7 @@ import type { NodeName } from '../../src/ports.ts';
 import { NetworkCheckers } from '../../src/sim/checkers/network-checkers.ts';
 import type { SimCluster, SimClusterHooks } from '../../src/sim/cluster.ts';
 import type { SimWorldFaults } from '../../src/sim/world.ts';
-import type { LoadedCall } from '../../src/sim/contracts/contract-load.ts';
+import type { LoadedCall } from '../../src/sim/contracts/loaded-call.ts';
 import { expectedBalances, type SentValue } from '../../src/sim/expected-balances.ts';
 import { KIT_BALANCE, type KitAccount } from '../../src/sim/network-kit.ts';
 import { START_MS, testCluster, type TestNetwork, transfer } from './network-kit.ts';

@@ -340,3 +340,23 @@ test('outdated candidates are cleaned away when they outnumber the senders', () 
   assert.equal(candidates.pop(), head);
   assert.equal(candidates.pop(), undefined);
 });
+
+test('what waits behind a gap is there when something else than a transaction of its sender closes the gap', () => {
+  const accounts = new Accounts();
+  const pool = new Mempool(room, accounts);
+  const early = transferOf({ from: 1, nonce: 1, tip: 1, cap: 10, value: 1n });
+  assert.equal(pool.add(early), undefined);
+  assert.deepEqual(pool.take(1e9, 10), []);
+  // An authorization (EIP-7702) that another account has brought.
+  accounts.byKey.get(bytesKey(addresses[1]!))!.nonce = 1;
+  pool.settle([], [], []);
+  assert.ok(pool.ready);
+  assert.deepEqual(pool.take(1e9, 10), [early]);
+  // The block is undone: the gap is there again, and closes again.
+  accounts.byKey.get(bytesKey(addresses[1]!))!.nonce = 0;
+  pool.settle([], [], [early]);
+  assert.deepEqual(pool.take(1e9, 10), []);
+  accounts.byKey.get(bytesKey(addresses[1]!))!.nonce = 2;
+  pool.settle([], [], []);
+  assert.equal(pool.size, 0);
+});

@@ -1,28 +1,13 @@
 import { type Address, bytesKey, keyBytes, Prng, type ShardId, type TransactionReceipt } from '@shardlab/crosslink';
-import type { SignedTransaction } from '@shardlab/shard';
 import { addressMadeBy } from '../checkers/contract-model.ts';
 import { kitBatch, kitCall, type KitAccount, type KitCall, type NetworkKit } from '../network-kit.ts';
 import type { PlannedCall } from '../swarm/plan.ts';
 import type { ShardBlockRecord } from '../checkers/violations.ts';
 import { CONTRACT_KINDS, emberOf, INITCODE, TOKEN_SLOTS, words } from './bytecode.ts';
+import type { Gain, LoadedCall } from './loaded-call.ts';
 import { WardLoad } from './ward-load.ts';
 
 type Kind = (typeof CONTRACT_KINDS)[number];
-
-/** What a transaction gives to accounts of the kit if it succeeds. */
-export interface Gain {
-  readonly toKey: string;
-  readonly value: bigint;
-}
-
-/** A transaction of the load, signed. */
-export interface LoadedCall extends SignedTransaction {
-  /** Wei that its sender gives if it succeeds. */
-  readonly value: bigint;
-  readonly gains: readonly Gain[];
-  /** Who sends it, if that is a ward. */
-  readonly ward?: KitAccount;
-}
 
 /** A contract that was made, and the shard of who made it, where it lives (R11). */
 interface Known {

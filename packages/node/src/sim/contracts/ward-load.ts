@@ -3,7 +3,7 @@ import type { SignedAuthorization } from '@shardlab/shard';
 import type { ShardBlockRecord } from '../checkers/violations.ts';
 import { CHAIN_ID, kitAuthorization, kitCall, type KitAccount, kitSetCode, kitTransfer, type NetworkKit } from '../network-kit.ts';
 import { type CONTRACT_KINDS, words } from './bytecode.ts';
-import type { LoadedCall } from './contract-load.ts';
+import type { LoadedCall } from './loaded-call.ts';
 
 type Kind = (typeof CONTRACT_KINDS)[number];
 

@@ -1,7 +1,8 @@
 import { bytesKey, type Prng, type ShardId, type TransactionReceipt } from '@shardlab/crosslink';
 import type { PersistRecord, RejectionCode } from '@shardlab/shard';
 import type { SimCluster } from '../cluster.ts';
-import { ContractLoad, type LoadedCall } from '../contracts/contract-load.ts';
+import { ContractLoad } from '../contracts/contract-load.ts';
+import type { LoadedCall } from '../contracts/loaded-call.ts';
 import { expectedBalances, type SentValue } from '../expected-balances.ts';
 import { kitTransfer, type NetworkKit } from '../network-kit.ts';
 import type { PlannedCall, PlannedTransfer } from './plan.ts';
