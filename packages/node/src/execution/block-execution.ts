@@ -71,7 +71,7 @@ export function speculatingExecutor(modules: SpeculatingModules): ExecuteBlock {
     let ahead: AheadOfBlock | undefined;
     try {
       ahead = executor.ahead(parentHash, proposal, assignment);
-      if (ahead !== undefined) mirror?.refresh();
+      if (ahead !== undefined) mirror?.fill();
     } catch (error) {
       failed(error as Error);
       return;

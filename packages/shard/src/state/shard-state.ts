@@ -275,9 +275,9 @@ export class ShardState implements AccountReader {
   revert(delta: StateDelta): ProtocolRecord[] {
     this.version++;
     invariant(this.accounts.touchedCount === 0, 'a state with changes under way is not set back');
-    this.follower?.reverted();
     const others: FlatChange[] = [];
-    const stems = new StateUndo(this.parts());
+    const { follower } = this;
+    const stems = new StateUndo(this.parts(), follower === undefined ? undefined : (account, key, value) => follower.slot(account, key, value));
     for (const change of delta.undo) {
       if (isOfAccounts(change.key)) stems.take(change);
       else others.push(change);
@@ -285,6 +285,8 @@ export class ShardState implements AccountReader {
     stems.finish();
     const restored = this.records.revert(others);
     this.trie.commit();
+    // Behind the records, which say where some of them live.
+    if (follower !== undefined) for (const account of stems.accounts) follower.account(account);
     return restored.flatMap(({ namespace, id, value }) => (isOfProtocol(namespace) ? [{ namespace, id, value }] : []));
   }
 

@@ -15,24 +15,31 @@ import {
 import type { Account } from './account.ts';
 import { ACCOUNT_LEAF_AT, ACCOUNT_VALUE_BYTES, type FlatChange, isAccountKey } from './flat-account.ts';
 import type { StateParts } from './parts.ts';
+import type { StateFollower } from './state-follower.ts';
 
 const { suffix: BASIC_DATA } = BASIC_DATA_POSITION;
 const ABSENT = new Uint8Array(32);
 
 /** Sets the stems of accounts back to what they were before a block. The trie is committed by the caller, after the last one. */
 export class StateUndo {
+  /** All accounts that changed; those that are gone have neither balance nor nonce. */
+  readonly accounts = new Set<Account>();
   private readonly parts: StateParts;
+  private readonly tellSlot: StateFollower['slot'] | undefined;
   /** Accounts of which more than basic data changed. */
   private readonly changed = new Set<Account>();
 
-  constructor(parts: StateParts) {
+  /** `tellSlot` hears of each storage slot that is set back, or may be. */
+  constructor(parts: StateParts, tellSlot?: StateFollower['slot']) {
     this.parts = parts;
+    this.tellSlot = tellSlot;
   }
 
   /** Takes one change of a stem of an account, in any order. */
   take(change: FlatChange): void {
     const { key, value } = change;
     const account = this.parts.accounts.open(bytesKey(key.subarray(NAMESPACE_BYTES, OWNER_BYTES)));
+    this.accounts.add(account);
     if (!isAccountKey(key)) this.takeStem(account, change);
     else if (account.contract === undefined && (value === undefined || value.length === ACCOUNT_VALUE_BYTES)) this.takePlain(account, value);
     else this.takeHeader(account, value);
@@ -63,12 +70,11 @@ export class StateUndo {
 
   private takeHeader(account: Account, value: Uint8Array | undefined): void {
     const ref = this.parts.accounts.headerRef(account);
-    const contract = this.parts.accounts.contractOf(account);
     const slot = new Uint8Array(32);
     this.restore(ref, value, (suffix, leaf) => {
       if (suffix < HEADER_STORAGE_OFFSET || suffix >= CODE_OFFSET) return;
       slot[STEM_BYTES] = suffix - HEADER_STORAGE_OFFSET;
-      this.parts.slots.adopt(contract, slot, leaf, ref);
+      this.adopt(account, slot, leaf, ref);
     });
     const { balance, nonce } = decodeBasicData(this.parts.trie.get(ref, BASIC_DATA) ?? ABSENT);
     account.balance = balance;
@@ -78,14 +84,18 @@ export class StateUndo {
 
   private takeStem(account: Account, { key, value }: FlatChange): void {
     const ref = this.parts.trie.stemRef(deriveFlatStems(this.parts.hasher, [key], 1));
-    const contract = this.parts.accounts.contractOf(account);
     const slot = isStorageKey(key) ? firstSlotOf(key) : undefined;
     this.restore(ref, value, (suffix, leaf) => {
       if (slot === undefined) return;
       slot[STEM_BYTES] = suffix;
-      this.parts.slots.adopt(contract, slot, leaf, ref);
+      this.adopt(account, slot, leaf, ref);
     });
     this.changed.add(account);
+  }
+
+  private adopt(account: Account, slot: Uint8Array, value: Uint8Array, ref: number): void {
+    this.parts.slots.adopt(this.parts.accounts.contractOf(account), slot, value, ref);
+    this.tellSlot?.(account, slot, value);
   }
 
   /** Sets all leaves of a stem to those of a flat value, and tells of each that it sets, or makes absent (zeros). */

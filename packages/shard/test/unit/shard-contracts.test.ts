@@ -22,7 +22,8 @@ import {
 } from '@shardlab/crosslink';
 import fc from 'fast-check';
 import type { FlatChange, FlatEntry } from '../../src/state/flat-account.ts';
-import { ShardState } from '../../src/state/shard-state.ts';
+import { type Account, ShardState } from '../../src/state/shard-state.ts';
+import type { StateFollower } from '../../src/state/state-follower.ts';
 import { copyModel, isNobody, type ModelAccount, modelAccount, modelEntries, noCodeHash, word } from '../support/contract-model.ts';
 import { testCrypto } from '../support/crypto.ts';
 import { testAddress } from '../support/transactions.ts';
@@ -127,6 +128,30 @@ function checkReads(state: ShardState, model: ReadonlyMap<string, ModelAccount>)
   }
 }
 
+/** A copy of a state, kept by what its follower is told. */
+class Copy implements StateFollower {
+  readonly accounts = new Map<string, string>();
+  readonly slots = new Map<string, string>();
+
+  account({ key, balance, nonce, contract }: Readonly<Account>): void {
+    const code = contract?.code.bytes ?? CODES[0]!;
+    if (balance === 0n && nonce === 0 && code.length === 0) this.accounts.delete(key);
+    else this.accounts.set(key, `${balance} ${nonce} ${toHex(code)}`);
+  }
+
+  slot({ key }: Readonly<Account>, slot: Uint8Array, value: Uint8Array): void {
+    if (value.some((byte) => byte !== 0)) this.slots.set(`${key} ${toHex(slot)}`, toHex(value));
+    else this.slots.delete(`${key} ${toHex(slot)}`);
+  }
+
+  check(model: ReadonlyMap<string, ModelAccount>): void {
+    const accounts = [...model].filter(([, account]) => !isNobody(account));
+    assert.deepEqual([...this.accounts].sort(), accounts.map(([key, { balance, nonce, code }]) => [key, `${balance} ${nonce} ${toHex(code)}`]).sort());
+    const slots = accounts.flatMap(([key, { storage }]) => [...storage].map(([slot, value]) => [`${key} ${toHex(word(slot))}`, toHex(word(value))]));
+    assert.deepEqual([...this.slots].sort(), slots.sort());
+  }
+}
+
 function dump(flat: ReadonlyMap<string, FlatEntry>): string[] {
   return [...flat].map(([key, { value }]) => `${key}=${toHex(value)}`).sort();
 }
@@ -154,10 +179,12 @@ function sizeOf(state: ShardState): unknown {
   return { ...size, slots: state.slotCount, accounts: state.accountCount, codes };
 }
 
-test('any blocks with code and storage, undone or not: entries, root and reads are those of a model, and a reloaded state is the same', () => {
+test('any blocks with code and storage, undone or not: entries, root, reads and what a follower is told are those of a model, and a reloaded state is the same', () => {
   fc.assert(
     fc.property(blocks, fc.integer(), (made, hashSeed) => {
       const state = new ShardState(crypto, 4, hashSeed);
+      const copy = new Copy();
+      state.follow(copy);
       let model = new Map<string, ModelAccount>();
       const flat = new Map<string, FlatEntry>();
       for (const { operations, revert } of made) {
@@ -182,6 +209,7 @@ test('any blocks with code and storage, undone or not: entries, root and reads a
           assert.equal(toHex(delta.root), rootOf(flat.values()));
         }
         checkReads(state, model);
+        copy.check(model);
         assert.deepEqual(dump(flat), modelEntries(crypto, model));
       }
       const again = new ShardState(crypto, 4, ~hashSeed);

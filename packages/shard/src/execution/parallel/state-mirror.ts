@@ -18,11 +18,11 @@ export class StateMirror implements StateFollower {
   private readonly shared: SharedState;
   private readonly emptyHash: Hash32;
   private readonly source: Pick<StateSource, 'account' | 'homeOf'>;
-  private stale = true;
+  private filled = false;
   private lastKey = '';
   private lastAddress: Address | undefined;
 
-  /** `emptyHash`: keccak-256 of no bytes. Follows from here on; filled with the first {@link refresh}. */
+  /** `emptyHash`: keccak-256 of no bytes. Follows from its {@link fill} on. */
   constructor(options: { readonly emptyHash: Hash32 }, modules: { readonly state: ShardState; readonly shared: SharedState }) {
     this.emptyHash = options.emptyHash;
     this.state = modules.state;
@@ -31,26 +31,21 @@ export class StateMirror implements StateFollower {
     this.state.follow(this);
   }
 
-  /** To be called before threads read: copies everything anew if what is there means nothing any more. */
-  refresh(): void {
-    if (!this.stale) return;
-    this.stale = false;
-    this.shared.clear();
+  /** To be called before threads read: copies everything, the first time. */
+  fill(): void {
+    if (this.filled) return;
+    this.filled = true;
     if (!this.shared.fits(this.state.accountCount, this.state.slotCount)) return;
     this.state.tellAll(this);
     this.shared.markComplete();
   }
 
   account(account: Readonly<Account>): void {
-    if (!this.stale) this.shared.setAccount(this.addressOf(account), this.read(account), this.homeOf(account), this.emptyHash);
+    if (this.filled) this.shared.setAccount(this.addressOf(account), this.read(account), this.homeOf(account), this.emptyHash);
   }
 
   slot(account: Readonly<Account>, key: Uint8Array, value: Uint8Array): void {
-    if (!this.stale) this.shared.setSlot(this.addressOf(account), key, value, this.source, this.emptyHash);
-  }
-
-  reverted(): void {
-    this.stale = true;
+    if (this.filled) this.shared.setSlot(this.addressOf(account), key, value, this.source, this.emptyHash);
   }
 
   /** Slots come in runs of one account. */
