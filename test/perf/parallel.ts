@@ -3,7 +3,7 @@ import type { EvmCrypto, EvmTransaction } from '@shardlab/shard';
 import { createCrypto } from '../../packages/node/src/crypto/create-crypto.ts';
 import { ExecutionPool, type ExecutionPoolOptions } from '../../packages/node/src/execution/execution-pool.ts';
 import { FORK } from '../support/contract-host.ts';
-import { executed, processorMs, recoveredAndExecuted, type Timed, warmedUp } from './parallel-rounds.ts';
+import { executed, processorMs, recoveredAndExecuted, type RoundCpu, type Timed, warmedUp } from './parallel-rounds.ts';
 import { type BenchState, SIGNED_POLICY, SwapBench, TokenBench } from './parallel-workloads.ts';
 
 /** One kind of block on worker threads and on none, in the same process, in turns; one JSON line of `npm run bench`. */
@@ -34,6 +34,10 @@ export interface ParallelBench {
   /** Milliseconds of processor time on the critical path, medians: serial, and in parallel. */
   readonly serialCpuMs: number;
   readonly cpuMs: number;
+  /** What that consists of: the main thread's beside its own run, its own run, and the busiest worker's. */
+  readonly mainCpuMs: number;
+  readonly ownCpuMs: number;
+  readonly workerCpuMs: number;
   /** Blocks of the rounds that count that threads executed. */
   readonly parallelBlocks: number;
   readonly workers: number;
@@ -67,6 +71,7 @@ interface Rounds {
   readonly wallMs: number[];
   readonly cpuMs: number[];
   readonly changesCpuMs: number[];
+  readonly parts: RoundCpu[];
   parallelBlocks: number;
 }
 
@@ -78,6 +83,7 @@ function note(rounds: Rounds, { wallMs, cpu, changesMs, execution }: Timed): voi
   const cpuMs = processorMs(cpu);
   rounds.wallMs.push(wallMs);
   rounds.cpuMs.push(cpuMs);
+  rounds.parts.push(cpu);
   rounds.changesCpuMs.push(cpuMs + changesMs);
   if (execution.path.kind === 'parallel') rounds.parallelBlocks++;
 }
@@ -88,7 +94,7 @@ function rounded(value: number): number {
 
 async function measure(state: BenchState, pools: readonly [ExecutionPool, ExecutionPool], row: Row): Promise<ParallelBench> {
   const [serialPool, pool] = pools;
-  const all = new Map(pools.map((each): [ExecutionPool, Rounds] => [each, { wallMs: [], cpuMs: [], changesCpuMs: [], parallelBlocks: 0 }]));
+  const all = new Map(pools.map((each): [ExecutionPool, Rounds] => [each, { wallMs: [], cpuMs: [], changesCpuMs: [], parts: [], parallelBlocks: 0 }]));
   for (let round = 0; round < row.rounds + row.discarded; round++) {
     const raws = row.signed?.();
     const transactions = raws === undefined ? row.block() : [];
@@ -121,6 +127,9 @@ async function measure(state: BenchState, pools: readonly [ExecutionPool, Execut
     ratioTarget: row.target,
     serialCpuMs: rounded(median(serial.cpuMs)),
     cpuMs: rounded(median(parallel.cpuMs)),
+    mainCpuMs: rounded(median(parallel.parts.map(({ mainMs }) => mainMs))),
+    ownCpuMs: rounded(median(parallel.parts.map(({ ownMs }) => ownMs))),
+    workerCpuMs: rounded(median(parallel.parts.map(({ busiestMs }) => busiestMs))),
     parallelBlocks: parallel.parallelBlocks,
     workers: WORKERS,
     blockTransactions: row.count,

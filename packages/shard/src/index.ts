@@ -127,6 +127,7 @@ export {
   type ParallelCounts,
   type ParallelOptions,
   type ParallelStep,
+  type PreparedFootprints,
   type RunOrder,
   type SerialReason,
 } from './execution/parallel/parallel-block.ts';
@@ -138,4 +139,4 @@ export { packSpeculated, unpackSpeculated } from './execution/parallel/speculati
 export { type HomeRead, type SpeculatedTransaction, type Speculation, type SpeculativeReads, validates } from './execution/parallel/speculation.ts';
 export { SpeculativeExecutor } from './execution/parallel/speculative-executor.ts';
 export { StateMirror } from './execution/parallel/state-mirror.ts';
-export { packBlock, packTransaction, packTransactions, unpackBlock, unpackTransactions } from './execution/parallel/transaction-codec.ts';
+export { packBlock, packTransactions, unpackBlock, unpackTransactions } from './execution/parallel/transaction-codec.ts';

@@ -14,8 +14,6 @@ import {
   isProvisional,
   MergedResult,
   packBlock,
-  packTransaction,
-  packTransactions,
   ParallelBlock,
   type ParallelCounts,
   type ParallelOptions,
@@ -41,6 +39,8 @@ import type { ExecutionRequest, PreparedTransaction } from './execution-request.
 import { FoundTransactions } from './found-transactions.ts';
 import type { ThreadAnswer, ThreadRequest } from './messages.ts';
 import { ThreadSet } from './thread-set.ts';
+import { TransactionArena } from './transaction-arena.ts';
+import { TransactionPlaces } from './transaction-places.ts';
 
 /** Blocks that may wait. */
 const QUEUE_MAX = 4;
@@ -48,6 +48,8 @@ const QUEUE_MAX = 4;
 const PREDICTED_GAS_MAX = 1.25;
 /** 27 MB and 71 MB, of which only what is used is ever touched: 196 thousand accounts, 786 thousand slots. */
 const DEFAULT_SIZE: SharedStateSize = { accountsLog2: 18, slotsLog2: 20 };
+/** Room for 70 thousand calls that wait for their blocks, of which only what is used is ever touched. */
+const DEFAULT_ARENA_BYTES = 1 << 24;
 
 /** How a block was executed: on threads, or on the main thread and why. */
 export type ExecutionPath =
@@ -68,6 +70,8 @@ export interface ExecutionPoolOptions extends ExecutionRules {
   readonly libraries?: 'native' | 'portable';
   /** What threads share of the state. */
   readonly size?: SharedStateSize;
+  /** Bytes for transactions that wait for their blocks: see {@link ExecutionPool.prepare}. A multiple of 8. */
+  readonly arenaBytes?: number;
   readonly parallel?: Partial<Omit<ParallelOptions, 'workers'>>;
   /** What {@link ExecutionPool.recovery} judges transactions by; without it there is no recovery here. */
   readonly admission?: AdmissionPolicy;
@@ -87,6 +91,8 @@ type Job = ExecutionRequest & ({ readonly kind: 'execute'; readonly done: Done<E
 
 interface OpenJob {
   readonly job: Job;
+  /** undefined without workers. */
+  readonly places: TransactionPlaces | undefined;
   readonly parallel: ParallelBlock;
   readonly packedBlock: Uint8Array<ArrayBuffer>;
 }
@@ -106,6 +112,7 @@ export class ExecutionPool {
   private readonly crypto: EvmCrypto;
   private readonly shared: SharedState | undefined;
   private readonly threads: ThreadSet | undefined;
+  private readonly arena: TransactionArena | undefined;
   private readonly waiting: Job[] = [];
   private open: OpenJob | undefined;
   private readonly mainShare: boolean;
@@ -115,7 +122,7 @@ export class ExecutionPool {
   private phase: 'new' | 'running' | 'stopped' = 'new';
 
   constructor(options: ExecutionPoolOptions, modules: ExecutionPoolModules) {
-    const { workers, fork, feePolicy, size = DEFAULT_SIZE, parallel, admission, transactions = 'secp256k1' } = options;
+    const { workers, fork, feePolicy, size = DEFAULT_SIZE, arenaBytes = DEFAULT_ARENA_BYTES, parallel, admission, transactions = 'secp256k1' } = options;
     invariant(Number.isInteger(workers) && workers >= 0, 'an execution pool has 0 workers or more');
     this.options = { ...DEFAULT_PARALLEL, ...parallel, workers };
     this.mainShare = workers > 1;
@@ -127,7 +134,9 @@ export class ExecutionPool {
     if (workers === 0) return;
     const state = new SharedArrayBuffer(sharedStateBytes(size));
     this.shared = new SharedState({ ...size, seed: this.seed }, state);
-    const setup = { rules: this.rules, seed: this.seed, size, state, libraries: resolveLibraries(options), transactions, admission };
+    const arena = new SharedArrayBuffer(arenaBytes);
+    this.arena = new TransactionArena(arena);
+    const setup = { rules: this.rules, seed: this.seed, size, state, arena, libraries: resolveLibraries(options), transactions, admission };
     this.threads = new ThreadSet(
       { workers, setup },
       {
@@ -158,12 +167,15 @@ export class ExecutionPool {
     return threads === undefined || !this.recovers ? undefined : new ThreadRecovery({ workers: this.options.workers }, { threads });
   }
 
-  /** Packs a transaction that waits for its block and predicts what it touches, so that it need not be done then; undefined without workers. */
+  /**
+   * Puts a transaction that waits for its block where threads find it, with what it is predicted to touch, so that neither need be done then. undefined without workers, for a
+   * transaction that does not fit there, or while the block that is executed needs the room.
+   */
   prepare(tx: EvmTransaction): PreparedTransaction | undefined {
-    if (this.threads === undefined) return undefined;
+    if (this.arena === undefined) return undefined;
     const footprint = this.predictor.footprint(tx);
     // One to learn from may be known by the time of its block.
-    return { packed: packTransaction(tx), footprint: isProvisional(footprint) ? undefined : footprint };
+    return this.arena.put(tx, isProvisional(footprint) ? undefined : footprint);
   }
 
   /** Executes a block; blocks come back in the order in which they were given. Refused: `execution/stopped`, `execution/busy`; what the state throws comes back too. */
@@ -233,8 +245,9 @@ export class ExecutionPool {
     if (job === undefined) return;
     const { predictor, graph } = this;
     const transactions = job.kind === 'speculate' ? this.withinGas(job) : job.transactions;
-    const parallel = new ParallelBlock(this.options, { predictor, graph, footprint: (index) => job.prepared?.[index]?.footprint }, transactions);
-    this.open = { job, parallel, packedBlock: new Uint8Array(0) };
+    const places = this.arena === undefined ? undefined : new TransactionPlaces(this.arena, job);
+    const parallel = new ParallelBlock(this.options, { predictor, graph, ...(places === undefined ? {} : { footprints: places }) }, transactions);
+    this.open = { job, places, parallel, packedBlock: new Uint8Array(0) };
     if (job.kind === 'speculate') {
       this.beginSpeculation(this.open, job.done);
       return;
@@ -243,7 +256,7 @@ export class ExecutionPool {
       this.finishSerial(this.threads === undefined ? 'no-workers' : 'workers-lost');
       return;
     }
-    this.open = { job, parallel, packedBlock: packBlock(job.block) };
+    this.open = { ...this.open, packedBlock: packBlock(job.block) };
     this.advance(() => parallel.start());
   }
 
@@ -274,7 +287,7 @@ export class ExecutionPool {
       this.shareAccounts(job);
       let missing = step.orders.length;
       for (const { indices, learn } of step.orders) {
-        const request = (): ThreadRequest => ({ kind: 'speculate', block, transactions: this.pack(job, indices) });
+        const request = (): ThreadRequest => ({ kind: 'speculate', block, transactions: open.places!.send(indices) });
         const take = (answer?: ThreadAnswer): void => {
           if (this.open !== open) return;
           if (answer?.kind === 'speculate') found.take(indices, answer.packed);
@@ -311,7 +324,7 @@ export class ExecutionPool {
       if (order === own) continue;
       this.threads!.run(
         {
-          request: () => ({ kind: 'run', learn: order.learn, block: packedBlock, transactions: this.pack(job, order.indices) }),
+          request: () => ({ kind: 'run', exact: order.exact, learn: order.learn, block: packedBlock, transactions: open.places!.send(order.indices) }),
           done: (answer) => this.onAnswer(open, order.id, answer),
           failed: () => this.giveUp(open),
           owner: open,
@@ -322,27 +335,24 @@ export class ExecutionPool {
     if (own !== undefined) this.runHere(open, own);
   }
 
-  private runHere(open: OpenJob, { id, indices, learn }: RunOrder): void {
+  private runHere(open: OpenJob, order: RunOrder): void {
     const start = threadCpuUsage();
     const { job } = open;
     const { threads } = this;
     const source = new SharedSource({ emptyHash: this.emptyHash }, { shared: this.shared!, fallback: job.source });
     this.own ??= new RunExecutor({ ...this.rules, seed: this.seed }, { crypto: this.crypto, source });
-    const transactions = Array.from(indices, (index) => job.transactions[index]!);
-    const result = this.own.executeHere(source, job.block, transactions, learn, () => threads!.answerAll());
+    const transactions = Array.from(order.indices, (index) => job.transactions[index]!);
+    const result = this.own.executeHere(source, job.block, transactions, order, () => threads!.answerAll());
     const { user, system } = threadCpuUsage(start);
     this.ownUs += user + system;
-    if (this.open === open) this.advance(() => open.parallel.completed(id, result));
-  }
-
-  private pack({ transactions, prepared }: ExecutionRequest, indices: Uint32Array): Uint8Array<ArrayBuffer> {
-    return packTransactions(transactions, indices, (index) => prepared?.[index]?.packed);
+    if (this.open === open) this.advance(() => open.parallel.completed(order.id, result));
   }
 
   /** What comes too late, for a block that has come to its end otherwise, is dropped. */
   private onAnswer(open: OpenJob, id: number, answer: ThreadAnswer): void {
-    if (this.open !== open || answer.kind !== 'run') return;
-    this.advance(() => open.parallel.completed(id, answer.result));
+    if (this.open !== open) return;
+    if (answer.kind !== 'run') this.giveUp(open);
+    else this.advance(() => open.parallel.completed(id, answer.result));
   }
 
   /** Senders and recipients are known beforehand: better shared now than asked for one by one. No run is on its way. */
@@ -382,6 +392,7 @@ export class ExecutionPool {
 
   private close(): void {
     this.threads?.clear(this.open);
+    this.open?.places?.release();
     this.open = undefined;
   }
 

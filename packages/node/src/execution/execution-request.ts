@@ -1,18 +1,13 @@
-import type { BlockEnvironment, EvmTransaction, Footprint, StateSource } from '@shardlab/shard';
+import type { BlockEnvironment, EvmTransaction, StateSource } from '@shardlab/shard';
 
-/** What `ExecutionPool.prepare` makes of a transaction before its block, to be kept beside it. */
-export interface PreparedTransaction {
-  /** See `packTransaction`. */
-  readonly packed: Uint8Array;
-  /** What it is predicted to touch; undefined: not known well enough yet. */
-  readonly footprint: Footprint | undefined;
-}
+/** Where `ExecutionPool.prepare` has put a transaction that waits for its block: a place of its `TransactionArena`, to be kept beside the transaction. */
+export type PreparedTransaction = number;
 
 /** A block's transactions, and the state that they are executed over: it must not change until the result is there. */
 export interface ExecutionRequest {
   readonly block: BlockEnvironment;
   readonly transactions: readonly EvmTransaction[];
-  /** What `ExecutionPool.prepare` made of each, in the same order; without it, that is made now. */
+  /** What `ExecutionPool.prepare` said of each, in the same order; without it, the transaction is packed now. */
   readonly prepared?: readonly (PreparedTransaction | undefined)[];
   readonly source: StateSource;
 }

@@ -12,7 +12,6 @@ import {
   SpeculativeExecutor,
   transferables,
   unpackBlock,
-  unpackTransactions,
 } from '@shardlab/shard';
 
 import { createCrypto } from '../crypto/create-crypto.ts';
@@ -20,12 +19,15 @@ import { createEvmCrypto } from '../crypto/create-evm-crypto.ts';
 import { unpackRaws } from '../recovery/wire.ts';
 import { AnswerBox, AskingSource } from './answer-box.ts';
 import type { ExecutionSetup, ThreadAnswer, ThreadMessage, ThreadRequest } from './messages.ts';
+import { TransactionArena } from './transaction-arena.ts';
+import { receiveTransactions } from './transaction-places.ts';
 
 const port = parentPort;
 invariant(port !== null, 'this file runs as a worker thread');
-const { rules, seed, size, state, answers, libraries, transactions, admission } = workerData as ExecutionSetup;
+const { rules, seed, size, state, arena: arenaBuffer, answers, libraries, transactions, admission } = workerData as ExecutionSetup;
 const crypto = await createEvmCrypto({ libraries });
 const signing = await createCrypto({ libraries, transactions });
+const arena = new TransactionArena(arenaBuffer);
 const shared = new SharedState({ ...size, seed }, state);
 const fallback = new AskingSource(new AnswerBox(answers), () => port.postMessage({ kind: 'question' } satisfies ThreadMessage));
 const source = new SharedSource({ emptyHash: crypto.keccak256(new Uint8Array(0)) }, { shared, fallback });
@@ -35,11 +37,14 @@ const speculator = new SpeculativeExecutor({ ...rules, seed }, { crypto, source 
 function answer(request: ThreadRequest): ThreadAnswer {
   switch (request.kind) {
     case 'run':
+    case 'speculate': {
+      const sent = receiveTransactions(arena, request.transactions);
+      if (sent === undefined) return { kind: 'stale' };
       source.refresh();
-      return { kind: 'run', result: executor.execute(source, unpackBlock(request.block), unpackTransactions(request.transactions), request.learn) };
-    case 'speculate':
-      source.refresh();
-      return { kind: 'speculate', packed: packSpeculated(speculator.execute(source, unpackBlock(request.block), unpackTransactions(request.transactions))) };
+      const block = unpackBlock(request.block);
+      if (request.kind === 'run') return { kind: 'run', result: executor.execute(source, block, sent, request) };
+      return { kind: 'speculate', packed: packSpeculated(speculator.execute(source, block, sent)) };
+    }
     case 'recover':
       invariant(admission !== undefined, 'these threads recover senders');
       return { kind: 'recover', records: recoverBatch(unpackRaws(request.packed), signing, admission).buffer as ArrayBuffer };
@@ -47,8 +52,16 @@ function answer(request: ThreadRequest): ThreadAnswer {
 }
 
 function movable(done: ThreadAnswer): ArrayBuffer[] {
-  if (done.kind === 'run') return transferables(done.result);
-  return done.kind === 'speculate' ? [done.packed.buffer] : [done.records];
+  switch (done.kind) {
+    case 'run':
+      return transferables(done.result);
+    case 'speculate':
+      return [done.packed.buffer];
+    case 'recover':
+      return [done.records];
+    case 'stale':
+      return [];
+  }
 }
 
 port.on('message', ({ id, request }: { readonly id: number; readonly request: ThreadRequest }) => {

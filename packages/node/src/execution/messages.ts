@@ -1,6 +1,8 @@
 /** What crosses between the execution pool and its threads. Byte arrays are transferred. */
 import type { AdmissionPolicy, ExecutionRules, RunResult, SharedStateSize } from '@shardlab/shard';
 
+import type { SentTransactions } from './transaction-places.ts';
+
 /** What a thread is started with. */
 export interface ExecutionSetup {
   readonly rules: ExecutionRules;
@@ -9,6 +11,8 @@ export interface ExecutionSetup {
   readonly size: SharedStateSize;
   /** Of a `SharedState`. */
   readonly state: SharedArrayBuffer;
+  /** Of a `TransactionArena`. */
+  readonly arena: SharedArrayBuffer;
   /** Of an `AnswerBox`. */
   readonly answers: SharedArrayBuffer;
   readonly libraries: 'native' | 'portable';
@@ -23,9 +27,9 @@ export interface RunMessage {
   readonly kind: 'run';
   /** See `packBlock`. */
   readonly block: Uint8Array<ArrayBuffer>;
-  /** See `packTransactions`. */
-  readonly transactions: Uint8Array<ArrayBuffer>;
-  /** See `RunOrder.learn`. */
+  readonly transactions: SentTransactions;
+  /** See `RunMode`. */
+  readonly exact: boolean;
   readonly learn: readonly number[];
 }
 
@@ -33,7 +37,7 @@ export interface RunMessage {
 export interface SpeculateMessage {
   readonly kind: 'speculate';
   readonly block: Uint8Array<ArrayBuffer>;
-  readonly transactions: Uint8Array<ArrayBuffer>;
+  readonly transactions: SentTransactions;
 }
 
 /** Pool to thread: signed transactions whose senders are wanted. */
@@ -51,6 +55,8 @@ export type ThreadAnswer =
   | { readonly kind: 'run'; readonly result: RunResult }
   /** See `packSpeculated`. */
   | { readonly kind: 'speculate'; readonly packed: Uint8Array<ArrayBuffer> }
+  /** The block has ended meanwhile, and its transactions are gone. */
+  | { readonly kind: 'stale' }
   /** Admission records, back to back. */
   | { readonly kind: 'recover'; readonly records: ArrayBuffer };
 

@@ -189,7 +189,7 @@ export class ThreadSet {
       const run = (this.urgent.shift() ?? this.later.shift())!;
       target.inFlight.set(run.id, run);
       const request = run.request();
-      target.worker.postMessage({ id: run.id, request }, [request.kind === 'recover' ? request.packed : request.transactions.buffer]);
+      target.worker.postMessage({ id: run.id, request }, request.kind === 'recover' ? [request.packed] : [request.transactions.places.buffer, request.transactions.packed.buffer]);
     }
   }
 

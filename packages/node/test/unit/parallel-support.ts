@@ -3,6 +3,7 @@ import { type Address, type Hash32, Prng, toHex } from '@shardlab/crosslink';
 import type { BlockEnvironment, BlockResult, EvmTransaction, SourceAccount, StateSource, WorldChanges } from '@shardlab/shard';
 import { createEvmCrypto } from '../../src/crypto/create-evm-crypto.ts';
 import { type Execution, ExecutionPool, type ExecutionPoolOptions } from '../../src/execution/execution-pool.ts';
+import type { ExecutionRequest } from '../../src/execution/execution-request.ts';
 
 export const crypto = await createEvmCrypto();
 export const EMPTY_HASH = crypto.keccak256(new Uint8Array(0));
@@ -77,9 +78,9 @@ export function textOf(result: BlockResult): string[] {
   return [`gas ${result.gasUsed}`, ...Array.from({ length: result.count }, (_, index) => JSON.stringify(result.outcome(index), show)), ...lines];
 }
 
-export function execute(pool: ExecutionPool, ledger: Ledger, transactions: readonly EvmTransaction[]): Promise<Execution> {
+export function execute(pool: ExecutionPool, ledger: Ledger, transactions: readonly EvmTransaction[], prepared: ExecutionRequest['prepared'] = []): Promise<Execution> {
   return new Promise((resolve, reject) => {
-    pool.execute({ block: BLOCK, transactions, source: ledger }, (result) => (result.ok ? resolve(result.value) : reject(result.error)));
+    pool.execute({ block: BLOCK, transactions, prepared, source: ledger }, (result) => (result.ok ? resolve(result.value) : reject(result.error)));
   });
 }
 

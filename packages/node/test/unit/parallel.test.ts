@@ -97,3 +97,26 @@ test('blocks wait in a bounded queue and come back in order; a stopped pool answ
     equal(await execute(pool, ledger, []).then(() => 'done', (error: { code: string }) => error.code), 'execution/stopped');
   });
 });
+
+test('transactions that were prepared go to threads from the arena, the others in messages, and while a block is open its own are not overwritten', async () => {
+  const ledger = new Ledger();
+  // Room for some thirty.
+  await withPool({ workers: 2, arenaBytes: 1 << 12 }, async (pool) => {
+    let missing = 0;
+    for (let block = 0; block < 6; block++) {
+      const transactions = blockOf(ledger, 200 + block, 60, 250);
+      const prepared = transactions.slice(0, 20 + 8 * block).map((tx) => pool.prepare(tx));
+      const done = execute(pool, ledger, transactions, prepared);
+      await Promise.resolve();
+      // Others come in meanwhile, and find room, or none.
+      for (const tx of blockOf(ledger, 300 + block, 60, 250)) if (pool.prepare(tx) === undefined) missing++;
+      const { path, result } = await done;
+      equal(path.kind, 'parallel');
+      deepEqual(textOf(result), textOf((await expected(ledger, transactions)).result));
+      const changes = result.changes();
+      ledger.apply(changes);
+      pool.applied(changes, ledger);
+    }
+    ok(missing > 0, 'there was no room at times');
+  });
+});

@@ -215,9 +215,12 @@ export class Bench {
   private readonly executors: RunExecutor[];
   private readonly serialExecutor: SerialExecutor;
   private readonly prng: Prng;
+  private readonly trusting: boolean;
 
-  constructor(options: Partial<ParallelOptions> & { readonly workers: number; readonly seed: number; readonly rules?: Partial<ExecutionRules> }, source: StateSource) {
-    const { seed, rules, ...parallel } = options;
+  /** `trusting`: runs are not exact before the first conflict, as if all predictions were trusted. */
+  constructor(options: Partial<ParallelOptions> & { readonly workers: number; readonly seed: number; readonly rules?: Partial<ExecutionRules>; readonly trusting?: boolean }, source: StateSource) {
+    const { seed, rules, trusting = false, ...parallel } = options;
+    this.trusting = trusting;
     const all: ExecutionRules = { fork: 'prague', feePolicy: 'ethereum', ...rules };
     this.options = { ...DEFAULT_PARALLEL, ...parallel };
     this.predictor = new AccessPredictor({ seed: SEED }, { hasher: CRYPTO });
@@ -239,13 +242,13 @@ export class Bench {
       if (step.kind === 'done') return { result: new MergedResult(step.runs, source, hashOf('')), serial: undefined, counts: block.counts };
       if (step.kind === 'run') open.push(...step.orders);
       const [order] = open.splice(this.prng.below(open.length), 1);
-      step = block.completed(order!.id, this.run(source, order!, transactions));
+      step = block.completed(order!.id, this.run(source, this.trusting && block.counts.repeats === 0 ? { ...order!, exact: false, learn: [] } : order!, transactions));
     }
   }
 
   private run(source: StateSource, order: RunOrder, transactions: readonly EvmTransaction[]): RunResult {
     const executor = this.executors[this.prng.below(this.executors.length)]!;
-    return executor.execute(source, BLOCK, unpackTransactions(packTransactions(transactions, order.indices)), order.learn);
+    return executor.execute(source, BLOCK, unpackTransactions(packTransactions(transactions, order.indices)), order);
   }
 }
 

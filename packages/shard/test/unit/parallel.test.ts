@@ -16,28 +16,33 @@ const ALWAYS = { transactionsMin: 1, serialAbove: 1 };
 
 test('parallel execution gives what serial execution gives, for random blocks, any number of workers and any order of answers', () => {
   let parallel = 0;
+  let trusted = 0;
   let repeats = 0;
   fc.assert(
     fc.property(
-      fc.record({ seed: fc.nat(), places: fc.constantFrom(1, 3, 8, 24), workers: fc.integer({ min: 1, max: 8 }), feePolicy: fc.constantFrom('ethereum' as const, 'burn' as const), fork: fc.constantFrom('cancun' as const, 'prague' as const) }),
-      ({ seed, places, workers, feePolicy, fork }) => {
+      fc.record({ seed: fc.nat(), places: fc.constantFrom(1, 3, 8, 24), workers: fc.integer({ min: 1, max: 8 }), trusting: fc.boolean(), feePolicy: fc.constantFrom('ethereum' as const, 'burn' as const), fork: fc.constantFrom('cancun' as const, 'prague' as const) }),
+      ({ seed, places, workers, trusting, feePolicy, fork }) => {
         const accounts = startAccounts();
         const source = sourceOf(accounts);
-        const bench = new Bench({ ...ALWAYS, workers, seed, rules: { feePolicy, fork } }, source);
+        const bench = new Bench({ ...ALWAYS, workers, seed, trusting, rules: { feePolicy, fork } }, source);
         for (let block = 0; block < 3; block++) {
           const transactions = randomBlock(accounts, seed + block, 40, places);
           const expected = bench.serial(source, transactions);
           const { result, serial, counts } = bench.parallel(source, transactions);
           deepEqual(resultText(result), resultText(expected));
-          if (serial === undefined) parallel++;
+          if (serial === undefined) {
+            parallel++;
+            if (trusting) trusted++;
+          }
           repeats += counts.repeats;
           applyToAccounts(accounts, expected.changes());
         }
       },
     ),
-    { numRuns: 60 },
+    { numRuns: 100 },
   );
   ok(parallel > 40, `only ${parallel} blocks went in parallel to their end`);
+  ok(trusted > 15, `only ${trusted} of them without looking at single transactions first`);
   ok(repeats > 20, `only ${repeats} rounds of losers`);
 });
 

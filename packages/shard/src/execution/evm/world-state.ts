@@ -318,6 +318,26 @@ export class WorldState implements EvmWorld {
     return { accounts: this.accounts.wasRead(), slots: this.slots.read() };
   }
 
+  /** Accounts that were seen: their numbers are below. */
+  get accountCount(): number {
+    return this.addresses.count;
+  }
+
+  /** Slots that were seen. */
+  get slotCount(): number {
+    return this.slots.count;
+  }
+
+  /** All that was read or written of an account since the world was made or reset, as bits of `ACCESS`. After {@link endTransaction}. */
+  accountAccesses(account: AccountId): number {
+    return this.accounts.accesses(account);
+  }
+
+  /** The same of each slot that was read or written; its key is at `at` of `words`. */
+  visitSlotAccesses(each: (account: AccountId, words: Words, at: number, bits: number) => void): void {
+    this.slots.visitAccesses(each);
+  }
+
   private addAccount(account: AccountId): void {
     this.accounts.addAccount(account);
     this.slots.addAccount(account);

@@ -1,7 +1,7 @@
 import { type Address, equalBytes, type Hash32, type Hasher } from '@shardlab/crosslink';
 import type { Code, CodeCache } from '../evm/code.ts';
 import type { AccountId, SlotId, StateSource, Words } from '../evm/types.ts';
-import { copyWord, equalWords, LIMBS } from '../evm/words/basic.ts';
+import { copyWord, LIMBS } from '../evm/words/basic.ts';
 import { grownInt32, grownUint32, grownUint8 } from '../evm/world/columns.ts';
 import { WorldState } from '../evm/world-state.ts';
 import { ACCESS, ACCESS_WORDS, ACCOUNT_READ, ACCOUNT_WRITE, accountHigh, accountLow, slotHash } from './access.ts';
@@ -15,8 +15,8 @@ const START = 256;
 export class AccessWorld extends WorldState {
   private readonly emptyHash: Hash32;
   private readonly seed: number;
-  private accountCount = 0;
-  private slotCount = 0;
+  private notedAccounts = 0;
+  private notedSlots = 0;
   private accountBits: Uint8Array = new Uint8Array(START);
   private accountHashes: Int32Array = new Int32Array(2 * START);
   /** Number of the transaction in which the account was last touched, from 1. */
@@ -25,15 +25,12 @@ export class AccessWorld extends WorldState {
   private slotHashes: Int32Array = new Int32Array(2 * START);
   private slotAccounts: Int32Array = new Int32Array(START);
   private slotKeys: Uint32Array = new Uint32Array(START * LIMBS);
-  /** What a slot held before it was first written. */
-  private slotSources: Uint32Array = new Uint32Array(START * LIMBS);
   /** Accounts (n) and slots (-1 - n) in the order in which transactions touched them, and where each transaction's begin. */
   private touches: Int32Array = new Int32Array(4 * START);
   private touchCount = 0;
   private touchStarts: Int32Array = new Int32Array(START);
   private current = 0;
   private readonly touchedForNothing: AccountId[] = [];
-  private irregularChanges = false;
   private readonly scratch: Uint32Array = new Uint32Array(LIMBS);
 
   /** `seed`: keys the hashes of places and of tables; the same in all worlds whose accesses are compared. 32 bits. */
@@ -46,12 +43,11 @@ export class AccessWorld extends WorldState {
   /** Forgets everything, as {@link WorldState.reset}. */
   override reset(source: StateSource): void {
     super.reset(source);
-    this.accountCount = 0;
-    this.slotCount = 0;
+    this.notedAccounts = 0;
+    this.notedSlots = 0;
     this.touchCount = 0;
     this.current = 0;
     this.touchedForNothing.length = 0;
-    this.irregularChanges = false;
   }
 
   /** To be called before each transaction: what is touched from now on is that one's. */
@@ -63,19 +59,19 @@ export class AccessWorld extends WorldState {
 
   override accountAt(words: Words, at: number): AccountId {
     const account = super.accountAt(words, at);
-    if (account >= this.accountCount) this.noteAccount(account);
+    if (account >= this.notedAccounts) this.noteAccount(account);
     return account;
   }
 
   override accountOf(address: Address): AccountId {
     const account = super.accountOf(address);
-    if (account >= this.accountCount) this.noteAccount(account);
+    if (account >= this.notedAccounts) this.noteAccount(account);
     return account;
   }
 
   override slotAt(account: AccountId, words: Words, at: number): SlotId {
     const slot = super.slotAt(account, words, at);
-    if (slot >= this.slotCount) this.noteSlot(slot, account, words, at);
+    if (slot >= this.notedSlots) this.noteSlot(slot, account, words, at);
     return slot;
   }
 
@@ -94,11 +90,7 @@ export class AccessWorld extends WorldState {
   }
 
   override storeSlot(slot: SlotId, words: Words, at: number): void {
-    const bits = this.slotBits[slot]!;
-    if ((bits & ACCESS.SLOT_WRITE) === 0) {
-      this.slotBits[slot] = bits | ACCESS.SLOT_WRITE;
-      super.loadSlot(slot, this.slotSources, slot * LIMBS);
-    }
+    this.slotBits[slot] = this.slotBits[slot]! | ACCESS.SLOT_WRITE;
     super.storeSlot(slot, words, at);
   }
 
@@ -161,7 +153,6 @@ export class AccessWorld extends WorldState {
   }
 
   override setCode(account: AccountId, bytes: Uint8Array): void {
-    this.irregularChanges = true;
     this.mark(account, ACCESS.CODE_WRITE);
     super.setCode(account, bytes);
   }
@@ -177,7 +168,6 @@ export class AccessWorld extends WorldState {
   }
 
   override selfDestruct(account: AccountId): void {
-    this.irregularChanges = true;
     this.mark(account, ACCOUNT_WRITE);
     super.selfDestruct(account);
   }
@@ -189,68 +179,21 @@ export class AccessWorld extends WorldState {
       this.mark(account, ACCOUNT_READ);
       // One that is empty and yet there is of a state before EIP-161, and goes now.
       if (!super.exists(account)) continue;
-      this.irregularChanges = true;
-      this.mark(account, ACCOUNT_WRITE);
+        this.mark(account, ACCOUNT_WRITE);
     }
     super.endTransaction();
   }
 
-  /** Whether accounts were made, deleted or given code: then {@link WorldState.changes} tells of the accounts, else nonces and balances are all. */
-  get irregular(): boolean {
-    return this.irregularChanges;
-  }
-
-  /** Accounts that were seen. */
-  get accountsSeen(): number {
-    return this.accountCount;
-  }
-
-  /** Slots that were seen. */
-  get slotsSeen(): number {
-    return this.slotCount;
-  }
-
-  /** The nonce as it is, without a note that it was read. */
-  finalNonce(account: AccountId): bigint {
-    return super.nonce(account);
-  }
-
-  /** The balance as it is, without a note that it was read. */
-  finalBalance(account: AccountId): bigint {
-    return super.balance(account);
-  }
-
-  /** Whether there is code, without a note that it was read. */
-  finalCode(account: AccountId): boolean {
-    return !equalBytes(super.codeHash(account), this.emptyHash);
-  }
-
-  /** Whether the nonce or the balance may differ from the source's. */
-  mayHaveChanged(account: AccountId): boolean {
-    return (this.accountBits[account]! & (ACCESS.NONCE_WRITE | ACCESS.BALANCE_ADD)) !== 0;
-  }
-
-  /** Calls `each` for each slot that differs from the source; the key and the value are words of the arrays given, valid during the call. */
-  changedSlots(each: (account: AccountId, keys: Words, keyAt: number, values: Words, valueAt: number) => void): void {
-    const { scratch } = this;
-    for (let slot = 0; slot < this.slotCount; slot++) {
-      if ((this.slotBits[slot]! & ACCESS.SLOT_WRITE) === 0) continue;
-      super.loadSlot(slot, scratch, 0);
-      if (equalWords(scratch, 0, this.slotSources, slot * LIMBS)) continue;
-      each(this.slotAccounts[slot]!, this.slotKeys, slot * LIMBS, scratch, 0);
-    }
-  }
-
   /** All accesses, {@link ACCESS_WORDS} each: accounts by number, then slots. */
   accesses(): Int32Array<ArrayBuffer> {
-    const out = new Int32Array((this.accountCount + this.slotCount) * ACCESS_WORDS);
+    const out = new Int32Array((this.notedAccounts + this.notedSlots) * ACCESS_WORDS);
     let at = 0;
-    for (let account = 0; account < this.accountCount; account++, at += ACCESS_WORDS) {
+    for (let account = 0; account < this.notedAccounts; account++, at += ACCESS_WORDS) {
       out[at] = this.accountHashes[2 * account]!;
       out[at + 1] = this.accountHashes[2 * account + 1]!;
       out[at + 2] = this.accountBits[account]!;
     }
-    for (let slot = 0; slot < this.slotCount; slot++, at += ACCESS_WORDS) {
+    for (let slot = 0; slot < this.notedSlots; slot++, at += ACCESS_WORDS) {
       out[at] = this.slotHashes[2 * slot]!;
       out[at + 1] = this.slotHashes[2 * slot + 1]!;
       out[at + 2] = this.slotBits[slot]!;
@@ -266,7 +209,7 @@ export class AccessWorld extends WorldState {
     out[this.current] = start + this.touchCount;
     for (let i = 0; i < this.touchCount; i++) {
       const place = this.touches[i]!;
-      out[start + i] = place >= 0 ? place : this.accountCount - 1 - place;
+      out[start + i] = place >= 0 ? place : this.notedAccounts - 1 - place;
     }
     return out;
   }
@@ -298,7 +241,7 @@ export class AccessWorld extends WorldState {
   }
 
   private noteAccount(account: AccountId): void {
-    this.accountCount = account + 1;
+    this.notedAccounts = account + 1;
     this.accountBits = grownUint8(this.accountBits, account + 1);
     this.accountHashes = grownInt32(this.accountHashes, 2 * account + 2);
     this.accountSeen = grownInt32(this.accountSeen, account + 1);
@@ -310,12 +253,11 @@ export class AccessWorld extends WorldState {
   }
 
   private noteSlot(slot: SlotId, account: AccountId, words: Words, at: number): void {
-    this.slotCount = slot + 1;
+    this.notedSlots = slot + 1;
     this.slotBits = grownUint8(this.slotBits, slot + 1);
     this.slotHashes = grownInt32(this.slotHashes, 2 * slot + 2);
     this.slotAccounts = grownInt32(this.slotAccounts, slot + 1);
     this.slotKeys = grownUint32(this.slotKeys, (slot + 1) * LIMBS);
-    this.slotSources = grownUint32(this.slotSources, (slot + 1) * LIMBS);
     this.slotBits[slot] = 0;
     this.slotAccounts[slot] = account;
     copyWord(this.slotKeys, slot * LIMBS, words, at);

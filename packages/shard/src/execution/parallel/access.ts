@@ -2,29 +2,14 @@
  * What a run of transactions touches: places, each known by 64 bits of a keyed hash, and what was done there. Two places of one hash only look like a conflict, and
  * the same place always has the same hash, so that collisions cost time and nothing else.
  */
-import { hashAddress, hashSlot } from '../evm/world/buckets.ts';
 import type { Words } from '../evm/types.ts';
+import { ACCESS } from '../evm/world/access-bits.ts';
+import { hashAddress, hashSlot } from '../evm/world/buckets.ts';
 
-/** What was done to an account or a slot, as bits. Additions to balances commute: they conflict with who reads the balance, not with each other. */
-export const ACCESS = {
-  CODE_READ: 1,
-  CODE_WRITE: 2,
-  NONCE_READ: 4,
-  NONCE_WRITE: 8,
-  BALANCE_READ: 16,
-  BALANCE_ADD: 32,
-  SLOT_READ: 64,
-  SLOT_WRITE: 128,
-} as const;
+export { ACCESS, ACCOUNT_READ, ACCOUNT_WRITE } from '../evm/world/access-bits.ts';
 
-const READ_ALL = ACCESS.CODE_READ | ACCESS.NONCE_READ | ACCESS.BALANCE_READ;
 const WRITES = ACCESS.CODE_WRITE | ACCESS.NONCE_WRITE | ACCESS.SLOT_WRITE;
 const BALANCE = ACCESS.BALANCE_READ | ACCESS.BALANCE_ADD;
-
-/** All parts of an account are read. */
-export const ACCOUNT_READ: number = READ_ALL;
-/** All parts of an account are written. */
-export const ACCOUNT_WRITE: number = READ_ALL | ACCESS.CODE_WRITE | ACCESS.NONCE_WRITE | ACCESS.BALANCE_ADD;
 
 /** Words of one access in a list: hash low, hash high, bits. */
 export const ACCESS_WORDS = 3;

@@ -4,7 +4,8 @@ import type { StateSource } from '../evm/types.ts';
 import type { WorldChanges } from '../evm/world-state.ts';
 import type { AccountChange } from '../evm/world/accounts.ts';
 import type { SlotValue } from '../evm/world/slots.ts';
-import { forEachAccount, forEachSlot, outcomeIn, type RunResult } from './run-result.ts';
+import { forEachAccount, forEachSlot } from './run-changes.ts';
+import { changesOf, outcomeIn, type RunResult } from './run-result.ts';
 
 /** What the transactions of a block did, in their order. The same, byte for byte, however many threads it took. */
 export interface BlockResult {
@@ -62,7 +63,8 @@ export class MergedResult implements BlockResult {
     const shared = new Map<string, AccountChange>();
     const codeHashOf = (address: Address): Hash32 => this.source.account(address)?.codeHash ?? this.emptyHash;
     for (const { result } of this.runs) {
-      forEachAccount(result, this.emptyHash, codeHashOf, (change, sole) => {
+      const changes = changesOf(result);
+      forEachAccount(changes, this.emptyHash, codeHashOf, (change, sole) => {
         if (sole) {
           accounts.push(change);
           return;
@@ -71,7 +73,7 @@ export class MergedResult implements BlockResult {
         const other = shared.get(key);
         shared.set(key, other === undefined ? change : combined(other, change));
       });
-      forEachSlot(result, (slot) => slots.push(slot));
+      forEachSlot(changes, (slot) => slots.push(slot));
     }
     // What several added to and took from may be as it was.
     for (const change of shared.values()) if (!this.isNothing(change)) accounts.push(change);

@@ -1,5 +1,6 @@
 import { invariant } from '@shardlab/crosslink';
-import { isOrdered } from './access.ts';
+import { grownInt32 } from '../evm/world/columns.ts';
+import { ACCESS_WORDS, isOrdered } from './access.ts';
 
 const ROW_WORDS = 4;
 const ROWS_START = 1 << 10;
@@ -20,6 +21,7 @@ export class ConflictGraph {
   /** Whether a place became ordered only after several owners had shared it: those are not joined yet. */
   private late = false;
   private parents: Int32Array = new Int32Array(0);
+  private readonly one: Int32Array = new Int32Array(ACCESS_WORDS);
 
   /** Forgets all, and goes on with owners 0 to `owners` - 1, who will touch `placesMax` places at most. */
   clear(owners: number, placesMax: number): void {
@@ -36,22 +38,43 @@ export class ConflictGraph {
     for (let i = 0; i < owners; i++) this.parents[i] = i;
   }
 
-  /** `bits`: see {@link ACCESS}. */
+  /** One access; `bits`: see {@link ACCESS}. */
   add(low: number, high: number, owner: number, bits: number): void {
-    const { table } = this;
-    const row = this.find(low, high);
-    if (2 * this.count === this.added.length) this.added = grown(this.added);
-    const at = 2 * this.count++;
-    this.added[at] = row;
-    this.added[at + 1] = owner;
-    if (table[row + 2] === 0) {
-      table[row] = low;
-      table[row + 1] = high;
-      table[row + 2] = owner + 1;
-      table[row + 3] = bits;
-      invariant(--this.placesLeft >= 0, 'no more places than were said');
-      return;
+    this.one[0] = low;
+    this.one[1] = high;
+    this.one[2] = bits;
+    this.addAll(this.one, 0, ACCESS_WORDS, owner);
+  }
+
+  /** The accesses of an owner that stand from `from` to `to` (exclusive) in `accesses`, {@link ACCESS_WORDS} each; those without bits are none. */
+  addAll(accesses: Int32Array, from: number, to: number, owner: number): void {
+    const { table, mask } = this;
+    if (2 * this.count + to - from > this.added.length) this.added = grownInt32(this.added, 2 * this.count + to - from);
+    const { added } = this;
+    let end = 2 * this.count;
+    for (let at = from; at < to; at += ACCESS_WORDS) {
+      const bits = accesses[at + 2]!;
+      if (bits === 0) continue;
+      const [low, high] = [accesses[at]!, accesses[at + 1]!];
+      let row = ((low ^ (high >>> 7)) & mask) * ROW_WORDS;
+      while (table[row + 2] !== 0 && (table[row] !== low || table[row + 1] !== high)) row = (row + ROW_WORDS) & (mask * ROW_WORDS);
+      added[end] = row;
+      added[end + 1] = owner;
+      end += 2;
+      if (table[row + 2] === 0) {
+        table[row] = low;
+        table[row + 1] = high;
+        table[row + 2] = owner + 1;
+        table[row + 3] = bits;
+        invariant(--this.placesLeft >= 0, 'no more places than were said');
+      } else this.meet(row, owner, bits);
     }
+    this.count = end >>> 1;
+  }
+
+  /** An access of a place that somebody, perhaps the same, has touched before. */
+  private meet(row: number, owner: number, bits: number): void {
+    const { table } = this;
     const before = table[row + 3]!;
     let all = before | bits;
     if (table[row + 2] !== owner + 1) all |= SHARED;
@@ -91,21 +114,4 @@ export class ConflictGraph {
     if (rootA < rootB) this.parents[rootB] = rootA;
     else this.parents[rootA] = rootB;
   }
-
-  /** The row of a place, or the empty one where it would go. */
-  private find(low: number, high: number): number {
-    const { table, mask } = this;
-    let bucket = (low ^ (high >>> 7)) & mask;
-    for (;;) {
-      const row = bucket * ROW_WORDS;
-      if (table[row + 2] === 0 || (table[row] === low && table[row + 1] === high)) return row;
-      bucket = (bucket + 1) & mask;
-    }
-  }
-}
-
-function grown(old: Int32Array): Int32Array<ArrayBuffer> {
-  const wider = new Int32Array(2 * old.length);
-  wider.set(old);
-  return wider;
 }

@@ -11,6 +11,8 @@ export class SerialExecutor {
   private readonly rules: ExecutionRules;
   private readonly world: WorldState;
   private readonly evm: Evm;
+  /** Collects the changes of the last result, while they stand in the world. */
+  private settle: () => unknown = () => undefined;
 
   /** `hashSeed`: see {@link WorldState}; `compileAfter`: see {@link Evm}. */
   constructor(options: ExecutionRules & { readonly hashSeed: number; readonly compileAfter?: number }, modules: { readonly crypto: EvmCrypto; readonly source: StateSource }) {
@@ -20,9 +22,10 @@ export class SerialExecutor {
     this.evm = new Evm({ fork, ...(compileAfter === undefined ? {} : { compileAfter }) }, { crypto: modules.crypto, world: this.world });
   }
 
-  /** Applies the transactions in order, over `source` as it is. An invalid one changes nothing. */
+  /** Applies the transactions in order, over `source` as it is. An invalid one changes nothing. Changes are collected when they are asked for, or before the next block. */
   execute(source: StateSource, block: BlockEnvironment, transactions: readonly EvmTransaction[]): BlockResult {
     const { world, evm } = this;
+    this.settle();
     world.reset(source);
     const outcomes: TransactionOutcome[] = [];
     let gasUsed = 0;
@@ -31,19 +34,22 @@ export class SerialExecutor {
       if (!('invalid' in outcome)) gasUsed += outcome.gasUsed;
       outcomes.push(outcome);
     }
-    return new SerialResult(outcomes, gasUsed, world.changes());
+    const result = new SerialResult(outcomes, gasUsed, world);
+    this.settle = () => result.changes();
+    return result;
   }
 }
 
 class SerialResult implements BlockResult {
   readonly gasUsed: number;
   private readonly outcomes: readonly TransactionOutcome[];
-  private readonly worldChanges: WorldChanges;
+  private readonly world: Pick<WorldState, 'changes'>;
+  private collected: WorldChanges | undefined;
 
-  constructor(outcomes: readonly TransactionOutcome[], gasUsed: number, changes: WorldChanges) {
+  constructor(outcomes: readonly TransactionOutcome[], gasUsed: number, world: Pick<WorldState, 'changes'>) {
     this.outcomes = outcomes;
     this.gasUsed = gasUsed;
-    this.worldChanges = changes;
+    this.world = world;
   }
 
   get count(): number {
@@ -55,6 +61,6 @@ class SerialResult implements BlockResult {
   }
 
   changes(): WorldChanges {
-    return this.worldChanges;
+    return (this.collected ??= this.world.changes());
   }
 }

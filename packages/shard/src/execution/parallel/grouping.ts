@@ -13,10 +13,10 @@ export interface Grouping {
 }
 
 /**
- * Distributes the graph's owners over at most `count` groups of about equal weight, components as wholes. `weights`: by owner. `name`: the number under which an
- * owner appears in the groups, ascending with the owners.
+ * Distributes the graph's owners over at most `count` groups of about equal weight, components as wholes. `weights`: by owner. `names`: the number under which an
+ * owner appears in the groups, ascending with the owners; its own, if there are none.
  */
-export function groupComponents(graph: ConflictGraph, weights: Float64Array, count: number, name: (owner: number) => number): Grouping {
+export function groupComponents(graph: ConflictGraph, weights: Float64Array, count: number, names?: Uint32Array): Grouping {
   const owners = weights.length;
   const linked = graph.solve();
   const roots = new Uint32Array(owners);
@@ -46,13 +46,15 @@ export function groupComponents(graph: ConflictGraph, weights: Float64Array, cou
     return lightest;
   };
   for (const root of heavy.toSorted((a, b) => componentWeights[b]! - componentWeights[a]! || a - b)) place(root);
-  const members: number[][] = Array.from({ length: count }, () => []);
+  const sizes = new Uint32Array(count);
+  const members = Array.from({ length: count }, () => new Uint32Array(owners));
   for (let owner = 0; owner < owners; owner++) {
     const root = roots[owner]!;
     const known = groupOf[root]!;
-    members[known === -1 ? place(root) : known]!.push(name(owner));
+    const group = known === -1 ? place(root) : known;
+    members[group]![sizes[group]!++] = names === undefined ? owner : names[owner]!;
   }
-  const order = members.map((_, group) => group).filter((group) => members[group]!.length > 0);
+  const order = members.map((_, group) => group).filter((group) => sizes[group]! > 0);
   order.sort((a, b) => loads[b]! - loads[a]! || a - b);
-  return { groups: order.map((group) => Uint32Array.from(members[group]!)), largest, total };
+  return { groups: order.map((group) => members[group]!.subarray(0, sizes[group]!)), largest, total };
 }

@@ -37,7 +37,9 @@ export interface RunOrder {
   readonly id: number;
   /** Places in the block, ascending. */
   readonly indices: Uint32Array;
-  /** Positions in `indices` of those to learn from, ascending. */
+  /** Whether it is wanted what each transaction touched: see `RunMode`. */
+  readonly exact: boolean;
+  /** Positions in `indices` of those to learn from, ascending; none unless `exact`. */
   readonly learn: readonly number[];
 }
 
@@ -66,12 +68,19 @@ interface OpenRun {
   result: RunResult | undefined;
 }
 
+/** Footprints of a block's transactions, beside each other. */
+export interface PreparedFootprints {
+  readonly words: Int32Array;
+  /** Where the footprint of the transaction at that place in the block begins, with its length; -1: it has none. */
+  at(index: number): number;
+}
+
 /** Scratch that blocks share, one after the other. */
 export interface ParallelModules {
   readonly predictor: AccessPredictor;
   readonly graph: ConflictGraph;
-  /** Footprints that were made beforehand, by place in the block; undefined for a transaction without one. */
-  readonly footprint?: (index: number) => Footprint | undefined;
+  /** Footprints that were made beforehand. */
+  readonly footprints?: PreparedFootprints;
 }
 
 /**
@@ -105,18 +114,30 @@ export class ParallelBlock {
   start(): ParallelStep {
     const { transactions, predictor, graph } = this;
     if (transactions.length < this.options.transactionsMin) return { kind: 'serial', reason: 'small' };
-    const footprints = transactions.map((tx, index) => this.modules.footprint?.(index) ?? predictor.footprint(tx));
-    const weights = new Float64Array(transactions.length);
-    graph.clear(transactions.length, footprints.reduce((sum, { length }) => sum + length, 0) / ACCESS_WORDS);
-    for (let index = 0; index < footprints.length; index++) {
-      const footprint = footprints[index]!;
-      weights[index] = footprint[0]!;
-      this.learn[index] = footprint[1]!;
-      for (let at = FOOTPRINT_START; at < footprint.length; at += ACCESS_WORDS) graph.add(footprint[at]!, footprint[at + 1]!, index, footprint[at + 2]!);
+    const { footprints } = this.modules;
+    const starts = new Int32Array(transactions.length);
+    const made: Footprint[] = [];
+    let words = 0;
+    for (let index = 0; index < transactions.length; index++) {
+      const at = footprints?.at(index) ?? -1;
+      starts[index] = at;
+      if (at < 0) made.push(predictor.footprint(transactions[index]!));
+      words += at < 0 ? made.at(-1)!.length : footprints!.words[at]!;
     }
-    const grouping = groupComponents(graph, weights, this.groupsMax(), (owner) => owner);
+    const weights = new Float64Array(transactions.length);
+    graph.clear(transactions.length, words / ACCESS_WORDS);
+    for (let index = 0, next = 0; index < transactions.length; index++) {
+      const known = starts[index]! >= 0;
+      const footprint = known ? footprints!.words : made[next++]!;
+      const from = known ? starts[index]! + 1 : 0;
+      const to = known ? from + footprint[from - 1]! : footprint.length;
+      weights[index] = footprint[from]!;
+      this.learn[index] = footprint[from + 1]!;
+      graph.addAll(footprint, from + FOOTPRINT_START, to, index);
+    }
+    const grouping = groupComponents(graph, weights, this.groupsMax());
     if (this.isTooSlow(grouping)) return { kind: 'serial', reason: 'predicted-conflicts' };
-    return this.order(grouping.groups);
+    return this.order(grouping.groups, false);
   }
 
   /** Takes what a run did. Throws `invariant` for a run that was not ordered, or twice. */
@@ -136,13 +157,14 @@ export class ParallelBlock {
     return Math.max(largest, total / this.options.workers) > this.options.serialAbove * total;
   }
 
-  private order(groups: readonly Uint32Array[]): ParallelStep {
+  /** `exact`: for all, and not only for those to learn from. */
+  private order(groups: readonly Uint32Array[], exact: boolean): ParallelStep {
     const orders = groups.map((indices): RunOrder => {
       const id = this.nextId++;
       this.runs.set(id, { indices, result: undefined });
       const learn: number[] = [];
       for (let position = 0; position < indices.length && learn.length < LEARN_MAX; position++) if (this.learn[indices[position]!] === 1) learn.push(position);
-      return { id, indices, learn };
+      return { id, indices, exact: exact || learn.length > 0, learn };
     });
     this.missing += orders.length;
     this.counts.runs += orders.length;
@@ -166,9 +188,7 @@ export class ParallelBlock {
       return { indices, result };
     });
     graph.clear(runs.length, placesOf(runs));
-    runs.forEach(({ result: { accesses } }, owner) => {
-      for (let at = 0; at < accesses.length; at += ACCESS_WORDS) if (accesses[at + 2] !== 0) graph.add(accesses[at]!, accesses[at + 1]!, owner, accesses[at + 2]!);
-    });
+    runs.forEach(({ result: { accesses } }, owner) => graph.addAll(accesses, 0, accesses.length, owner));
     if (!graph.solve()) return { kind: 'done', runs };
     const sizes = new Uint32Array(runs.length);
     runs.forEach((_, owner) => sizes[graph.root(owner)]!++);
@@ -179,30 +199,43 @@ export class ParallelBlock {
 
   private repeat(losers: readonly CountedRun[], ids: readonly number[]): ParallelStep {
     if (this.counts.repeats === this.options.repeatsMax) return { kind: 'serial', reason: 'repeats' };
-    const { graph } = this;
-    const names = losers.flatMap(({ indices }) => [...indices]);
-    const order = Uint32Array.from(names).sort();
-    const ownerOf = new Map<number, number>();
-    order.forEach((index, owner) => ownerOf.set(index, owner));
-    graph.clear(order.length, placesOf(losers));
-    for (const { indices, result } of losers) {
-      const { accesses, touched } = result;
-      for (let position = 0; position < indices.length; position++) {
-        const owner = ownerOf.get(indices[position]!)!;
-        for (let i = touched[position]!; i < touched[position + 1]!; i++) {
-          const at = touched[i]! * ACCESS_WORDS;
-          graph.add(accesses[at]!, accesses[at + 1]!, owner, accesses[at + 2]!);
-        }
-      }
+    const order = Uint32Array.from(losers.flatMap(({ indices }) => [...indices])).sort();
+    let groups = losers.map(({ indices }) => indices);
+    // The prediction was trusted, so that nobody looked at what each transaction touches: that is made up for.
+    const blind = losers.some(({ result }) => result.touched === undefined);
+    if (!blind) {
+      const grouping = this.regroup(losers, order);
+      if (this.isTooSlow(grouping)) return { kind: 'serial', reason: 'conflicts' };
+      groups = [...grouping.groups];
     }
-    const weights = Float64Array.from(order, (index) => this.predictor.kindOf(this.transactions[index]!).gas);
-    const grouping = groupComponents(graph, weights, this.groupsMax(), (owner) => order[owner]!);
-    if (this.isTooSlow(grouping)) return { kind: 'serial', reason: 'conflicts' };
     for (const id of ids) this.runs.delete(id);
     order.subarray(0, DOUBTS_MAX).forEach((index) => this.predictor.doubt(this.transactions[index]!));
     this.counts.repeats++;
     this.counts.repeated += order.length;
-    return this.order(grouping.groups);
+    return this.order(groups, true);
+  }
+
+  /** Divides losers by what each has touched. `order`: their transactions, ascending. */
+  private regroup(losers: readonly CountedRun[], order: Uint32Array): Grouping {
+    const { graph } = this;
+    const ownerOf = new Map<number, number>();
+    order.forEach((index, owner) => ownerOf.set(index, owner));
+    let places = 0;
+    for (const { result } of losers) places += result.touched!.length;
+    graph.clear(order.length, places);
+    for (const { indices, result } of losers) {
+      const { accesses } = result;
+      const touched = result.touched!;
+      for (let position = 0; position < indices.length; position++) {
+        const owner = ownerOf.get(indices[position]!)!;
+        for (let i = touched[position]!; i < touched[position + 1]!; i++) {
+          const at = touched[i]! * ACCESS_WORDS;
+          graph.addAll(accesses, at, at + ACCESS_WORDS, owner);
+        }
+      }
+    }
+    const weights = Float64Array.from(order, (index) => this.predictor.kindOf(this.transactions[index]!).gas);
+    return groupComponents(graph, weights, this.groupsMax(), order);
   }
 }
 

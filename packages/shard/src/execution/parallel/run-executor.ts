@@ -1,15 +1,19 @@
-import { Writer } from '@shardlab/crosslink';
+import { type Hash32, Writer } from '@shardlab/crosslink';
 import { CodeCache } from '../evm/code.ts';
 import { Evm } from '../evm/evm.ts';
 import { applyTransaction, type EvmFeePolicy, type EvmTransaction, type TransactionOutcome } from '../evm/transaction.ts';
 import type { BlockEnvironment, EvmCrypto, EvmFork, StateSource } from '../evm/types.ts';
 import { LIMBS, toBytes } from '../evm/words/basic.ts';
+import { WorldState } from '../evm/world-state.ts';
 import { AccessWorld } from './access-world.ts';
 import { writeOutcome } from './outcome-codec.ts';
-import { type AccessSample, collectChanges, type RunResult, type SampledSlot } from './run-result.ts';
+import { RunAccesses } from './run-accesses.ts';
+import { collectChanges, type RunChanges } from './run-changes.ts';
+import type { AccessSample, KeptResult, RunResult, SampledSlot } from './run-result.ts';
 
 /** Room for the outcome of a call with one log. */
 const BYTES_PER_OUTCOME = 320;
+const SAMPLED_MAX = 64;
 
 /** What decides about outcomes besides transactions and state. */
 export interface ExecutionRules {
@@ -17,72 +21,105 @@ export interface ExecutionRules {
   readonly feePolicy: EvmFeePolicy;
 }
 
+/** How a run is executed. */
+export interface RunMode {
+  /** Whether it is wanted what each transaction touched, rather than all together: dearer by a quarter. */
+  readonly exact: boolean;
+  /** Positions of transactions whose slots are wanted in full, ascending; only where `exact`. */
+  readonly learn: readonly number[];
+}
+
+interface Machine<World extends WorldState> {
+  readonly world: World;
+  readonly evm: Evm;
+}
+
+type Executed = Pick<RunResult, 'gasUsed' | 'accesses' | 'touched' | 'samples'>;
+
 /** Executes runs of transactions, one after the other, each over a state of its own: in a worker thread, or in the caller's. Keeps code and hashes between runs. */
 export class RunExecutor {
-  private readonly rules: ExecutionRules;
-  private readonly world: AccessWorld;
-  private readonly evm: Evm;
+  private readonly options: ExecutionRules & { readonly seed: number; readonly compileAfter?: number };
+  private readonly crypto: EvmCrypto;
+  private readonly emptyHash: Hash32;
+  private readonly codeCache = new CodeCache();
+  private readonly accesses: RunAccesses;
+  private readonly machine: Machine<WorldState>;
+  /** Made for the first run that is exact. */
+  private exactMachine: Machine<AccessWorld> | undefined;
+  /** Collects the changes of the last result that was kept, while they stand in the world. */
+  private settle: () => unknown = () => undefined;
 
   /** `seed`: see {@link AccessWorld}; `compileAfter`: see {@link Evm}. */
   constructor(options: ExecutionRules & { readonly seed: number; readonly compileAfter?: number }, modules: { readonly crypto: EvmCrypto; readonly source: StateSource }) {
-    const { seed, fork, feePolicy, compileAfter } = options;
-    const { crypto, source } = modules;
-    this.rules = { fork, feePolicy };
-    this.world = new AccessWorld(source, crypto, new CodeCache(), { seed });
-    this.evm = new Evm({ fork, ...(compileAfter === undefined ? {} : { compileAfter }) }, { crypto, world: this.world });
+    this.options = options;
+    this.crypto = modules.crypto;
+    this.emptyHash = modules.crypto.keccak256(new Uint8Array(0));
+    this.accesses = new RunAccesses(options);
+    this.machine = this.machineOf(new WorldState(modules.source, modules.crypto, this.codeCache, { hashSeed: options.seed }));
   }
 
-  /** Applies the transactions in order, over `source` as it is. `learn`: positions of those whose accesses are wanted in full, ascending. The result can be sent. */
-  execute(source: StateSource, block: BlockEnvironment, transactions: readonly EvmTransaction[], learn: readonly number[]): RunResult {
+  /** Applies the transactions in order, over `source` as it is. The result can be sent. */
+  execute(source: StateSource, block: BlockEnvironment, transactions: readonly EvmTransaction[], mode: RunMode): RunResult {
     const writer = new Writer(Math.max(8192, transactions.length * BYTES_PER_OUTCOME));
     const outcomeStarts = new Uint32Array(transactions.length);
-    const rest = this.run(source, block, transactions, learn, (outcome, position) => {
+    const machine = this.reset(source, mode);
+    const executed = this.run(machine, block, transactions, mode, (outcome, position) => {
       outcomeStarts[position] = writer.length;
       writeOutcome(writer, outcome);
     });
-    return { outcomes: writer.finish() as Uint8Array<ArrayBuffer>, outcomeStarts, kept: undefined, ...rest };
+    return { ...executed, outcomes: writer.finish() as Uint8Array<ArrayBuffer>, outcomeStarts, changes: collectChanges(machine.world, this.emptyHash) };
   }
 
-  /** The same for a result that stays here: outcomes are not encoded. `between` is called after each transaction. */
-  executeHere(source: StateSource, block: BlockEnvironment, transactions: readonly EvmTransaction[], learn: readonly number[], between: () => void): RunResult {
+  /** The same for a result that stays here: outcomes are not encoded, and changes are collected when they are asked for, or before the next run. `between` is called after each transaction. */
+  executeHere(source: StateSource, block: BlockEnvironment, transactions: readonly EvmTransaction[], mode: RunMode, between: () => void): KeptResult {
     const kept: TransactionOutcome[] = [];
-    const rest = this.run(source, block, transactions, learn, (outcome) => {
+    const machine = this.reset(source, mode);
+    const executed = this.run(machine, block, transactions, mode, (outcome) => {
       kept.push(outcome);
       between();
     });
-    return { outcomes: new Uint8Array(0), outcomeStarts: new Uint32Array(0), kept, ...rest };
+    let changes: RunChanges | undefined;
+    const changesLater = (): RunChanges => (changes ??= collectChanges(machine.world, this.emptyHash));
+    this.settle = changesLater;
+    return { ...executed, outcomes: new Uint8Array(0), outcomeStarts: new Uint32Array(0), changes: undefined, kept, changesLater };
   }
 
-  private run(
-    source: StateSource,
-    block: BlockEnvironment,
-    transactions: readonly EvmTransaction[],
-    learn: readonly number[],
-    take: (outcome: TransactionOutcome, position: number) => void,
-  ): Omit<RunResult, 'outcomes' | 'outcomeStarts' | 'kept'> {
-    const { world, evm } = this;
-    world.reset(source);
+  private machineOf<World extends WorldState>(world: World): Machine<World> {
+    const { fork, compileAfter } = this.options;
+    return { world, evm: new Evm({ fork, ...(compileAfter === undefined ? {} : { compileAfter }) }, { crypto: this.crypto, world }) };
+  }
+
+  private reset(source: StateSource, { exact }: RunMode): Machine<WorldState> {
+    this.settle();
+    this.settle = () => undefined;
+    if (exact) this.exactMachine ??= this.machineOf(new AccessWorld(source, this.crypto, this.codeCache, this.options));
+    const machine = exact ? this.exactMachine! : this.machine;
+    machine.world.reset(source);
+    return machine;
+  }
+
+  private run({ world, evm }: Machine<WorldState>, block: BlockEnvironment, transactions: readonly EvmTransaction[], mode: RunMode, take: (outcome: TransactionOutcome, position: number) => void): Executed {
+    const exact = mode.exact ? this.exactMachine!.world : undefined;
     const samples: AccessSample[] = [];
     let gasUsed = 0;
     for (let position = 0; position < transactions.length; position++) {
-      world.openTransaction();
-      const outcome = applyTransaction(evm, world, block, transactions[position]!, this.rules.feePolicy);
+      exact?.openTransaction();
+      const outcome = applyTransaction(evm, world, block, transactions[position]!, this.options.feePolicy);
       if (!('invalid' in outcome)) gasUsed += outcome.gasUsed;
       take(outcome, position);
-      if (learn[samples.length] === position) samples.push({ position, slots: this.sample() });
+      if (exact !== undefined && mode.learn[samples.length] === position) samples.push({ position, slots: sampled(exact) });
     }
-    // Changes last: to look at an account may make a note of it.
-    const [accesses, touched] = [world.accesses(), world.touched()];
-    return { gasUsed, accesses, touched, samples, ...collectChanges(world) };
+    if (exact === undefined) return { gasUsed, samples, accesses: this.accesses.collect(world), touched: undefined };
+    return { gasUsed, samples, accesses: exact.accesses(), touched: exact.touched() };
   }
+}
 
-  private sample(): SampledSlot[] {
-    const slots: SampledSlot[] = [];
-    this.world.slotsOfLast((account, keys, keyAt, bits) => {
-      const key = new Uint8Array(32);
-      toBytes(keys, keyAt, key, 0);
-      slots.push({ address: this.world.address(account), key, bits });
-    });
-    return slots.slice(0, LIMBS * LIMBS);
-  }
+function sampled(world: AccessWorld): SampledSlot[] {
+  const slots: SampledSlot[] = [];
+  world.slotsOfLast((account, keys, keyAt, bits) => {
+    const key = new Uint8Array(4 * LIMBS);
+    toBytes(keys, keyAt, key, 0);
+    slots.push({ address: world.address(account), key, bits });
+  });
+  return slots.slice(0, SAMPLED_MAX);
 }

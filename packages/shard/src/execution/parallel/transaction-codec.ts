@@ -76,30 +76,12 @@ function readTransaction(reader: Reader): EvmTransaction {
   };
 }
 
-/** A transaction for a thread; to be kept, where a transaction waits for its block. Of what its type does not have nothing is kept: access lists, blobs, authorizations. */
-export function packTransaction(tx: EvmTransaction): Uint8Array {
-  const writer = new Writer(BYTES_PER_CALL);
-  writeTransaction(writer, tx);
-  return writer.finish();
-}
-
-/** The transactions at `indices`, for a thread. `packed` gives what {@link packTransaction} made of one beforehand. */
-export function packTransactions(transactions: readonly EvmTransaction[], indices: Uint32Array, packed?: (index: number) => Uint8Array | undefined): Uint8Array<ArrayBuffer> {
-  const parts: Uint8Array[] = [];
-  let length = 4;
-  for (const index of indices) {
-    const part = packed?.(index) ?? packTransaction(transactions[index]!);
-    parts.push(part);
-    length += part.length;
-  }
-  const out = new Uint8Array(length);
-  new DataView(out.buffer).setUint32(0, parts.length);
-  let at = 4;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
+/** The transactions at `indices`, for a thread. Of what a transaction's type does not have nothing is kept: access lists, blobs, authorizations. */
+export function packTransactions(transactions: readonly EvmTransaction[], indices: Iterable<number>): Uint8Array<ArrayBuffer> {
+  const chosen = Array.from(indices, (index) => transactions[index]!);
+  const writer = new Writer(Math.max(8192, chosen.length * BYTES_PER_CALL));
+  writer.list(chosen, LIST_MAX, writeTransaction);
+  return writer.finish() as Uint8Array<ArrayBuffer>;
 }
 
 /** The inverse of {@link packTransactions}; bytes are views. */

@@ -1,6 +1,7 @@
 import { type Address, equalBytes, type Hash32, type Hasher } from '@shardlab/crosslink';
 import { type Code, type CodeCache, EMPTY_CODE } from '../code.ts';
 import type { AccountId, SourceAccount, StateSource } from '../types.ts';
+import { ACCESS, ACCOUNT_READ, ACCOUNT_WRITE, MADE, OBSERVED } from './access-bits.ts';
 import type { AccountChange, AccountRead } from './account-records.ts';
 import { grownInt32, grownUint32, grownUint8, KEEP_ACCOUNTS } from './columns.ts';
 import { ENTRY, type Journal } from './journal.ts';
@@ -13,14 +14,6 @@ const UNKNOWN_HOME = -2;
 const HERE = -1;
 /** In the column of warmth: in every transaction. */
 const ALWAYS = 0xffff_ffff;
-
-/** Parts of an account whose value something rested on; a balance that is only added to is not read. */
-const READ_NONCE = 1;
-const READ_BALANCE = 2;
-const READ_CODE = 4;
-const READ_ALL = READ_NONCE | READ_BALANCE | READ_CODE;
-/** Code looked at the balance: BALANCE or SELFBALANCE. */
-const OBSERVED = 8;
 
 const NO_CODE = new Uint8Array(0);
 
@@ -42,6 +35,7 @@ export class Accounts {
   private readonly codes: (Code | undefined)[] = [];
   private readonly oldCodes: { readonly hash: Hash32; readonly code: Code | undefined }[] = [];
   private loaded: Uint8Array = new Uint8Array(ACCOUNTS_START);
+  /** Bits of what was read, and written, also where it was undone. */
   private reads: Uint8Array = new Uint8Array(ACCOUNTS_START);
   /** 1: the state had it at the start of the transaction. Such an account exists even if it is empty, until a transaction that touched it ends. */
   private present: Uint8Array = new Uint8Array(ACCOUNTS_START);
@@ -145,19 +139,19 @@ export class Accounts {
 
   isEmpty(account: AccountId): boolean {
     // The part that changes least comes first, because what follows is not read.
-    this.read(account, READ_CODE);
+    this.read(account, ACCESS.CODE_READ);
     if (this.hashes[account] !== this.emptyHash) return false;
     return this.nonce(account) === 0n && this.balance(account) === 0n;
   }
 
   balance(account: AccountId): bigint {
-    this.read(account, READ_BALANCE);
+    this.read(account, ACCESS.BALANCE_READ);
     return this.balances[account]!;
   }
 
   /** The balance, for code that asks for it. */
   observeBalance(account: AccountId): bigint {
-    this.read(account, READ_BALANCE | OBSERVED);
+    this.read(account, ACCESS.BALANCE_READ | OBSERVED);
     return this.balances[account]!;
   }
 
@@ -168,11 +162,12 @@ export class Accounts {
     if (this.loaded[account] === 0) this.load(account);
     const old = this.balances[account]!;
     this.journal.pushBigint(ENTRY.BALANCE, account, old);
+    this.note(account, ACCESS.BALANCE_ADD);
     this.balances[account] = old + wei;
   }
 
   nonce(account: AccountId): bigint {
-    this.read(account, READ_NONCE);
+    this.read(account, ACCESS.NONCE_READ);
     return this.nonces[account]!;
   }
 
@@ -180,13 +175,14 @@ export class Accounts {
     this.touch(account);
     if (this.loaded[account] === 0) this.load(account);
     this.journal.pushBigint(ENTRY.NONCE, account, this.nonces[account]!);
+    this.note(account, ACCESS.NONCE_WRITE);
     this.nonces[account] = nonce;
   }
 
   code(account: AccountId): Code {
     const known = this.codes[account];
     if (known !== undefined) return known;
-    this.read(account, READ_CODE);
+    this.read(account, ACCESS.CODE_READ);
     const hash = this.hashes[account]!;
     const code = hash === this.emptyHash ? EMPTY_CODE : (this.codeCache.recent(hash) ?? this.cachedCode(hash));
     this.codes[account] = code;
@@ -198,7 +194,7 @@ export class Accounts {
   }
 
   codeHash(account: AccountId): Hash32 {
-    this.read(account, READ_CODE);
+    this.read(account, ACCESS.CODE_READ);
     return this.hashes[account]!;
   }
 
@@ -207,13 +203,14 @@ export class Accounts {
     if (this.loaded[account] === 0) this.load(account);
     this.oldCodes.push({ hash: this.hashes[account]!, code: this.codes[account] });
     this.journal.push(ENTRY.CODE, account);
+    this.note(account, ACCESS.CODE_WRITE);
     const hash = bytes.length === 0 ? this.emptyHash : this.crypto.keccak256(bytes);
     this.hashes[account] = hash;
     this.codes[account] = bytes.length === 0 ? EMPTY_CODE : this.codeCache.get(hash, () => bytes);
   }
 
   hasCodeOrNonce(account: AccountId): boolean {
-    this.read(account, READ_NONCE | READ_CODE);
+    this.read(account, ACCESS.NONCE_READ | ACCESS.CODE_READ);
     return this.nonces[account] !== 0n || this.hashes[account] !== this.emptyHash;
   }
 
@@ -221,6 +218,7 @@ export class Accounts {
     const home = this.homeOf(account);
     this.journal.pushBigint(ENTRY.CREATED, account, BigInt(home));
     this.createdIn[account] = this.transaction;
+    this.note(account, MADE);
     this.homes[account] = HERE;
     this.touch(account);
   }
@@ -243,6 +241,7 @@ export class Accounts {
     this.destroyedIn[account] = this.transaction;
     this.destroyed.push(account);
     this.journal.push(ENTRY.DESTROYED, account);
+    this.note(account, MADE);
   }
 
   touch(account: AccountId): void {
@@ -295,7 +294,7 @@ export class Accounts {
         continue;
       }
       // Nothing rests on the absence of an account that was absent before, too: to touch one reads no more than to touch one that is there.
-      if (this.sources[account] !== undefined) this.reads[account] = READ_ALL;
+      if (this.sources[account] !== undefined) this.reads[account] = (this.reads[account]! & ~OBSERVED) | ACCOUNT_READ;
       this.remove(account, emptied);
     }
   }
@@ -333,18 +332,31 @@ export class Accounts {
     }
   }
 
+  /**
+   * Bits of `ACCESS`: all that was read or written of the account since the world was made or reset, also where it was undone; rather too much than too little. After the end of
+   * a transaction.
+   */
+  accesses(account: AccountId): number {
+    const bits = this.reads[account]!;
+    // One that was there and is gone was of a state before EIP-161.
+    if ((bits & MADE) !== 0 || (this.sources[account] !== undefined && this.present[account] === 0)) return ACCOUNT_WRITE;
+    // Where an account lives rests on whether it is here, which creation alone can change in a block.
+    const home = this.homes[account] === UNKNOWN_HOME ? 0 : ACCESS.CODE_READ;
+    return (bits & ACCOUNT_WRITE) | home;
+  }
+
   /** What of the source was read. */
   wasRead(): AccountRead[] {
     const out: AccountRead[] = [];
     for (let account = 0; account < this.count; account++) {
       const reads = this.reads[account]!;
-      if (reads === 0) continue;
+      if ((reads & (ACCOUNT_READ | OBSERVED)) === 0) continue;
       const source = this.sources[account];
       out.push({
         address: this.addressOf(account),
-        nonce: (reads & READ_NONCE) === 0 ? undefined : (source?.nonce ?? 0n),
-        balance: (reads & READ_BALANCE) === 0 ? undefined : (source?.balance ?? 0n),
-        codeHash: (reads & READ_CODE) === 0 ? undefined : (source?.codeHash ?? this.emptyHash),
+        nonce: (reads & ACCESS.NONCE_READ) === 0 ? undefined : (source?.nonce ?? 0n),
+        balance: (reads & ACCESS.BALANCE_READ) === 0 ? undefined : (source?.balance ?? 0n),
+        codeHash: (reads & ACCESS.CODE_READ) === 0 ? undefined : (source?.codeHash ?? this.emptyHash),
         observed: (reads & OBSERVED) !== 0,
       });
     }
@@ -367,7 +379,11 @@ export class Accounts {
 
   private read(account: AccountId, parts: number): void {
     if (this.loaded[account] === 0) this.load(account);
-    this.reads[account] = this.reads[account]! | parts;
+    this.note(account, parts);
+  }
+
+  private note(account: AccountId, bits: number): void {
+    this.reads[account] = this.reads[account]! | bits;
   }
 
   private load(account: AccountId): void {

@@ -8,7 +8,7 @@ const SLOTS_START = 512;
 /** Words of a row in {@link SlotTable.rows}: a line of the processor's cache, because slots are met in no order. */
 export const ROW_WORDS = 16;
 /** Place of the account in a row, behind the 8 limbs of the key. */
-const ACCOUNT = LIMBS;
+export const ROW_ACCOUNT: number = LIMBS;
 /** First word of a row that is the table's owner's; zero in a new row. */
 export const ROW_FREE = 9;
 
@@ -44,7 +44,7 @@ export class SlotTable {
   }
 
   accountOf(slot: SlotId): AccountId {
-    return this.rows[slot * ROW_WORDS + ACCOUNT]!;
+    return this.rows[slot * ROW_WORDS + ROW_ACCOUNT]!;
   }
 
   clear(): void {
@@ -56,7 +56,7 @@ export class SlotTable {
     const { rows } = this;
     const low = (rows[row]! ^ words[at]!) | (rows[row + 1]! ^ words[at + 1]!) | (rows[row + 2]! ^ words[at + 2]!) | (rows[row + 3]! ^ words[at + 3]!);
     const high = (rows[row + 4]! ^ words[at + 4]!) | (rows[row + 5]! ^ words[at + 5]!) | (rows[row + 6]! ^ words[at + 6]!) | (rows[row + 7]! ^ words[at + 7]!);
-    return (low | high | (rows[row + ACCOUNT]! ^ account)) === 0;
+    return (low | high | (rows[row + ROW_ACCOUNT]! ^ account)) === 0;
   }
 
   /** The bucket of the slot, or the empty one where it would go. */
@@ -77,7 +77,7 @@ export class SlotTable {
     const rows = grownUint32(this.rows, row + ROW_WORDS);
     this.rows = rows;
     copyWord(rows, row, words, at);
-    rows[row + ACCOUNT] = account;
+    rows[row + ROW_ACCOUNT] = account;
     rows.fill(0, row + ROW_FREE, row + ROW_WORDS);
     return id;
   }

@@ -1,9 +1,10 @@
 import type { Address } from '@shardlab/crosslink';
 import type { AccountId, SlotId, StateSource, Words } from '../types.ts';
 import { copyWord, equalWords, isZeroWord, LIMBS, readWord, setSmall, toBytes, writeWord } from '../words/basic.ts';
+import { ACCESS } from './access-bits.ts';
 import { grownUint32, grownUint8 } from './columns.ts';
 import { ENTRY, type Journal } from './journal.ts';
-import { ROW_FREE, ROW_WORDS, SlotTable } from './slot-table.ts';
+import { ROW_ACCOUNT, ROW_FREE, ROW_WORDS, SlotTable } from './slot-table.ts';
 
 const SLOTS_START = 512;
 
@@ -86,6 +87,11 @@ export class Slots {
     this.emptied = grownUint8(this.emptied, account + 1);
     this.last[account] = 0;
     this.emptied[account] = 0;
+  }
+
+  /** Slots that have a number. */
+  get count(): number {
+    return this.table.count;
   }
 
   slotAt(account: AccountId, words: Words, at: number): SlotId {
@@ -192,6 +198,16 @@ export class Slots {
       writeWord(this.keyView, 0, this.table.rows, slot * ROW_WORDS);
       writeWord(this.valueView, 0, this.values, slot * VALUE_WORDS);
       visit(this.addressOf(this.table.accountOf(slot)), this.keyBytes, this.valueBytes);
+    }
+  }
+
+  /** Calls `each` for each slot that was read or written, also where it was undone: its account, its key at `at` of `words`, and bits of `ACCESS`. */
+  visitAccesses(each: (account: AccountId, words: Words, at: number, bits: number) => void): void {
+    const { rows, count } = this.table;
+    for (let row = 0; row < count * ROW_WORDS; row += ROW_WORDS) {
+      const flags = rows[row + FLAGS]!;
+      if (flags === 0) continue;
+      each(rows[row + ROW_ACCOUNT]!, rows, row, (flags & WRITTEN) === 0 ? ACCESS.SLOT_READ : ACCESS.SLOT_READ | ACCESS.SLOT_WRITE);
     }
   }
 
