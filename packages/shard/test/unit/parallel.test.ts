@@ -8,6 +8,7 @@ import { ACCESS } from '../../src/execution/parallel/access.ts';
 import { AccessPredictor } from '../../src/execution/parallel/predictor.ts';
 import type { SampledSlot } from '../../src/execution/parallel/run-result.ts';
 import { keccak } from './evm/map-source.ts';
+import { DEFAULT_PARALLEL, ParallelBlock } from '../../src/execution/parallel/parallel-block.ts';
 import { addressOf } from './evm/transaction-lab.ts';
 import { applyToAccounts, Bench, BlockMaker, randomBlock, resultText, SEED, senderAt, sourceOf, startAccounts, TOKEN, transferData, words } from './parallel-support.ts';
 
@@ -79,6 +80,35 @@ test('a contended block is executed serially as soon as it is known to be one', 
     applyToAccounts(accounts, expected.changes());
   }
   deepEqual(reasons, ['conflicts', 'predicted-conflicts', 'predicted-conflicts']);
+});
+
+test('of a large block a part is looked at first: one that is contended as a whole is executed serially, one that is contended in places is not', () => {
+  const accounts = startAccounts(240);
+  const source = sourceOf(accounts);
+  const bench = new Bench({ workers: 4, seed: 6 }, source);
+  const orders = [(i: number) => i % 240, (i: number) => Math.floor(i / 5)];
+  // Which senders pay the one, in which order they come.
+  const blocks = [{ isHot: () => true, order: 0 }, { isHot: (i: number) => i % 2 === 0, order: 0 }, { isHot: (i: number) => i < 80, order: 1 }, { isHot: () => true, order: 1 }];
+  const reasons = blocks.map(({ isHot, order }) => {
+    const maker = new BlockMaker(accounts);
+    for (let i = 0; i < 1_200; i++) {
+      const sender = orders[order]!(i);
+      maker.add(senderAt(sender), { to: TOKEN, data: transferData(isHot(sender) ? addressOf(0x77) : addressOf(0x55, sender), 1n) });
+    }
+    const expected = bench.serial(source, maker.transactions);
+    const { result, serial } = bench.parallel(source, maker.transactions);
+    deepEqual(resultText(result), resultText(expected));
+    applyToAccounts(accounts, expected.changes());
+    return serial;
+  });
+  deepEqual(reasons, ['conflicts', undefined, undefined, 'predicted-conflicts']);
+  const maker = new BlockMaker(accounts);
+  for (let i = 0; i < 1_200; i++) maker.add(senderAt(i % 240), { to: TOKEN, data: transferData(addressOf(0x77), 1n) });
+  const asked = new Set<number>();
+  const footprints = { words: new Int32Array(0), at: (index: number) => (asked.add(index), -1) };
+  const block = new ParallelBlock({ ...DEFAULT_PARALLEL, workers: 4 }, { predictor: bench.predictor, graph: new ConflictGraph(), footprints }, maker.transactions);
+  deepEqual(block.start(), { kind: 'serial', reason: 'predicted-conflicts' });
+  equal(asked.size, 75);
 });
 
 test('value for one account, and fees, are no conflict', () => {

@@ -12,6 +12,11 @@ const LEARN_MAX = 4;
 /** Failed predictions that a block may report. */
 const DOUBTS_MAX = 8;
 
+/** In blocks of so many transactions or more, one in {@link SAMPLE_PART} (2^4) is looked at first. */
+const SAMPLE_FROM = 1_024;
+const SAMPLE_PART = 16;
+const SAMPLE_SHIFT = 28;
+
 /** How a block is spread. */
 export interface ParallelOptions {
   /** Threads; at least 1. */
@@ -112,32 +117,40 @@ export class ParallelBlock {
 
   /** Divides the transactions by prediction. */
   start(): ParallelStep {
-    const { transactions, predictor, graph } = this;
-    if (transactions.length < this.options.transactionsMin) return { kind: 'serial', reason: 'small' };
-    const { footprints } = this.modules;
-    const starts = new Int32Array(transactions.length);
-    const made: Footprint[] = [];
-    let words = 0;
-    for (let index = 0; index < transactions.length; index++) {
-      const at = footprints?.at(index) ?? -1;
-      starts[index] = at;
-      if (at < 0) made.push(predictor.footprint(transactions[index]!));
-      words += at < 0 ? made.at(-1)!.length : footprints!.words[at]!;
-    }
-    const weights = new Float64Array(transactions.length);
-    graph.clear(transactions.length, words / ACCESS_WORDS);
-    for (let index = 0, next = 0; index < transactions.length; index++) {
-      const known = starts[index]! >= 0;
-      const footprint = known ? footprints!.words : made[next++]!;
-      const from = known ? starts[index]! + 1 : 0;
-      const to = known ? from + footprint[from - 1]! : footprint.length;
-      weights[index] = footprint[from]!;
-      this.learn[index] = footprint[from + 1]!;
-      graph.addAll(footprint, from + FOOTPRINT_START, to, index);
-    }
-    const grouping = groupComponents(graph, weights, this.groupsMax());
+    const count = this.transactions.length;
+    if (count < this.options.transactionsMin) return { kind: 'serial', reason: 'small' };
+    // Where all conflict, some of them tell, for a fraction of the price.
+    if (count >= SAMPLE_FROM && this.isTooSlow(this.predict(Math.floor(count / SAMPLE_PART), sampledAt))) return { kind: 'serial', reason: 'predicted-conflicts' };
+    const grouping = this.predict(count, (owner) => owner);
     if (this.isTooSlow(grouping)) return { kind: 'serial', reason: 'predicted-conflicts' };
     return this.order(grouping.groups, false);
+  }
+
+  /** Divides `owners` transactions by what is predicted of them. `indexOf` gives their places in the block; the groups have the owners' numbers. */
+  private predict(owners: number, indexOf: (owner: number) => number): Grouping {
+    const { transactions, predictor, graph } = this;
+    const { footprints } = this.modules;
+    const starts = new Int32Array(owners);
+    const made: Footprint[] = [];
+    let words = 0;
+    for (let owner = 0; owner < owners; owner++) {
+      const at = footprints?.at(indexOf(owner)) ?? -1;
+      starts[owner] = at;
+      if (at < 0) made.push(predictor.footprint(transactions[indexOf(owner)]!));
+      words += at < 0 ? made.at(-1)!.length : footprints!.words[at]!;
+    }
+    const weights = new Float64Array(owners);
+    graph.clear(owners, words / ACCESS_WORDS);
+    for (let owner = 0, next = 0; owner < owners; owner++) {
+      const known = starts[owner]! >= 0;
+      const footprint = known ? footprints!.words : made[next++]!;
+      const from = known ? starts[owner]! + 1 : 0;
+      const to = known ? from + footprint[from - 1]! : footprint.length;
+      weights[owner] = footprint[from]!;
+      this.learn[indexOf(owner)] = footprint[from + 1]!;
+      graph.addAll(footprint, from + FOOTPRINT_START, to, owner);
+    }
+    return groupComponents(graph, weights, this.groupsMax());
   }
 
   /** Takes what a run did. Throws `invariant` for a run that was not ordered, or twice. */
@@ -242,4 +255,9 @@ export class ParallelBlock {
 /** Accesses of all runs: no fewer than places. */
 function placesOf(runs: readonly CountedRun[]): number {
   return runs.reduce((sum, { result }) => sum + result.accesses.length / ACCESS_WORDS, 0);
+}
+
+/** One of each {@link SAMPLE_PART} transactions: at no fixed distance, because blocks may have a period. */
+function sampledAt(owner: number): number {
+  return owner * SAMPLE_PART + (Math.imul(owner, 0x9e37_79b1) >>> SAMPLE_SHIFT);
 }
