@@ -172,15 +172,12 @@ export class AccessWorld extends WorldState {
     super.selfDestruct(account);
   }
 
-  /** What is touched and empty is removed (EIP-161), which rests on its being empty. What is not empty now can become so only through one who reads its balance. */
+  /**
+   * What is touched and empty is removed (EIP-161): only what is of a state before EIP-161 can be empty and there. What is not empty now can become so only through one who
+   * reads its balance, and on the absence of what was absent before nothing rests.
+   */
   override endTransaction(): void {
-    for (const account of this.touchedForNothing) {
-      if (!super.isEmpty(account)) continue;
-      this.mark(account, ACCOUNT_READ);
-      // One that is empty and yet there is of a state before EIP-161, and goes now.
-      if (!super.exists(account)) continue;
-        this.mark(account, ACCOUNT_WRITE);
-    }
+    for (const account of this.touchedForNothing) if (super.isEmpty(account) && super.exists(account)) this.mark(account, ACCOUNT_READ | ACCOUNT_WRITE);
     super.endTransaction();
   }
 

@@ -109,7 +109,7 @@ export class AccessPredictor {
   kindOf({ to, data }: EvmTransaction): CallKind {
     if (to === undefined || data.length < SELECTOR_BYTES) return PLAIN;
     // Most blocks call a few functions: the one before is looked at first.
-    if (to === this.lastTo && selectorOf(data) === this.lastSelector) return this.lastKind;
+    if (this.lastTo !== undefined && selectorOf(data) === this.lastSelector && (to === this.lastTo || equalBytes(to, this.lastTo))) return this.lastKind;
     this.lastTo = to;
     this.lastSelector = selectorOf(data);
     this.lastKind = this.templates.get(templateKey(to, data)) ?? UNSEEN;

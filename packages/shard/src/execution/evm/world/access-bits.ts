@@ -15,6 +15,6 @@ export const ACCOUNT_READ: number = ACCESS.CODE_READ | ACCESS.NONCE_READ | ACCES
 /** All parts of an account are written. */
 export const ACCOUNT_WRITE: number = ACCOUNT_READ | ACCESS.CODE_WRITE | ACCESS.NONCE_WRITE | ACCESS.BALANCE_ADD;
 
-/** Beside an account's bits, in the place of bits that slots alone have: code looked at the balance (BALANCE or SELFBALANCE); the account was made or destroyed, if only for a while. */
+/** Beside an account's bits, in the place of bits that slots alone have: code looked at the balance (BALANCE or SELFBALANCE); the account was made or removed, if only for a while. */
 export const OBSERVED: number = ACCESS.SLOT_READ;
 export const MADE: number = ACCESS.SLOT_WRITE;

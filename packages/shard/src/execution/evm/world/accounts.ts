@@ -293,8 +293,9 @@ export class Accounts {
         this.present[account] = 1;
         continue;
       }
-      // Nothing rests on the absence of an account that was absent before, too: to touch one reads no more than to touch one that is there.
-      if (this.sources[account] !== undefined) this.reads[account] = (this.reads[account]! & ~OBSERVED) | ACCOUNT_READ;
+      // What was absent before and is so still: nothing rests on that, and later reads must be noted as of the source.
+      if (this.sources[account] === undefined && this.present[account] === 0) continue;
+      this.reads[account] = (this.reads[account]! & ~OBSERVED) | ACCOUNT_READ | MADE;
       this.remove(account, emptied);
     }
   }
@@ -338,8 +339,7 @@ export class Accounts {
    */
   accesses(account: AccountId): number {
     const bits = this.reads[account]!;
-    // One that was there and is gone was of a state before EIP-161.
-    if ((bits & MADE) !== 0 || (this.sources[account] !== undefined && this.present[account] === 0)) return ACCOUNT_WRITE;
+    if ((bits & MADE) !== 0) return ACCOUNT_WRITE;
     // Where an account lives rests on whether it is here, which creation alone can change in a block.
     const home = this.homes[account] === UNKNOWN_HOME ? 0 : ACCESS.CODE_READ;
     return (bits & ACCOUNT_WRITE) | home;
