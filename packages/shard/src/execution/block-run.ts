@@ -327,7 +327,10 @@ export class BlockRun implements ProtocolHost {
     const own = operations.some(({ shard }) => shard === this.shard);
     const locks = own ? [] : [{ key: balanceLock(sender), mode: 'delta' as const }];
     // R18: the nonce is taken at Prepare and never given back.
-    const account = this.opened(sender);
+    const { state } = this.context;
+    const account = state.open(tx.senderKey);
+    const isFirst = !account.touched;
+    state.touch(account);
     account.nonce++;
     this.gasUsed += intrinsicGas;
     const intent = { txHash, sender, to, transactionType, operations, value, gasPrice, gasLimit, intrinsicGas, locks, bodyIndex };
@@ -336,6 +339,7 @@ export class BlockRun implements ProtocolHost {
       return undefined;
     }
     account.nonce--;
+    if (isFirst) state.untouch(account);
     this.gasUsed -= intrinsicGas;
     return 'blocked';
   }

@@ -1,4 +1,4 @@
-import { accountOwner, type Address, deriveStem, type Hasher, keyBytes } from '@shardlab/crosslink';
+import { accountOwner, type Address, deriveStem, type Hasher, invariant, keyBytes } from '@shardlab/crosslink';
 import type { Account, Contract } from './account.ts';
 import { AccountTable } from './account-table.ts';
 import type { CodeStore } from './code-store.ts';
@@ -51,6 +51,12 @@ export class Accounts {
     account.oldBalance = account.balance;
     account.oldNonce = account.nonce;
     this.touchedList.push(account);
+  }
+
+  /** Takes back the last {@link touch}: nothing has come of it. */
+  untouch(account: Account): void {
+    invariant(this.touchedList.pop() === account && account.balance === account.oldBalance && account.nonce === account.oldNonce, 'only the last touch is taken back');
+    account.touched = false;
   }
 
   takeTouched(): readonly Account[] {

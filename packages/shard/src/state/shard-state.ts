@@ -112,6 +112,14 @@ export class ShardState implements AccountReader {
     this.accounts.touch(account);
   }
 
+  /**
+   * Takes back a {@link touch} that was the last one, and the first of its account, which is as it was: changes stand in the order of touches, and what was left out of a
+   * block must leave no trace in that.
+   */
+  untouch(account: Account): void {
+    this.accounts.untouch(account);
+  }
+
   /** The code of an account, shared, never written to; no bytes if it has none. */
   code(key: string): Uint8Array {
     return (this.accounts.get(key)?.contract?.code ?? this.codes.none).bytes;
