@@ -22,6 +22,10 @@ interface Run {
   readonly traces: number;
 }
 
+function textOf(what: unknown): string {
+  return JSON.stringify(what, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value instanceof Uint8Array ? toHex(value) : value));
+}
+
 /** Calls the first of the codes several times, with other data and gas each time, and notes all that can be seen. */
 function runAll(codes: readonly Uint8Array[], calls: readonly { gas: number; data: Uint8Array }[], compileAfter: number): Run {
   const world = new WorldState(NOTHING, testCrypto, new CodeCache());
@@ -42,10 +46,11 @@ function runAll(codes: readonly Uint8Array[], calls: readonly { gas: number; dat
     const logs = world.logs().map((log: EvmLog) => [log.address, ...log.topics, log.data].map(toHex).join());
     const { refund } = world;
     world.endTransaction();
-    return JSON.stringify({ halt, gasLeft, output: toHex(output), logs, refund });
+    // What was read counts, too: it is what a transaction locks.
+    return textOf({ halt, gasLeft, output: toHex(output), logs, refund, reads: world.reads() });
   });
   const { accounts: changed, slots } = world.changes();
-  outcomes.push(JSON.stringify([changed, slots], (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value)));
+  outcomes.push(textOf([changed, slots]));
   const traces = accounts.reduce((sum, account) => sum + world.code(account).segments.compiled.filter((trace) => trace !== undefined).length, 0);
   return { outcomes, traces };
 }
@@ -202,4 +207,13 @@ test('words of which only the upper limbs were asked for: they are counted on, t
     const calls = Array.from({ length: 20 }, (_, i) => ({ gas: 100_000, data: new Uint8Array(32).fill(i < 8 ? 0 : 0xbc + i) }));
     for (const compileAfter of [1, 3]) assert.deepEqual(runAll([code], calls, compileAfter).outcomes, runAll([code], calls, 0).outcomes, body.map(String).join(' '));
   }
+});
+
+test('a compiled frame without gas reads no slot that the interpreter would not read', () => {
+  // 100 slots from 0 on; each call can pay for fewer, and ends in the middle of a trace.
+  const code = assemble(0, ...Array.from({ length: 100 }, () => ['DUP1', 'SLOAD', 'POP', 1, 'ADD'] as const).flat());
+  const calls = [30_000, 60_000, 61_000, 100_000].map((gas) => ({ gas, data: new Uint8Array(0) }));
+  const found = runAll([code], calls, 1);
+  assert.ok(found.traces > 0);
+  assert.deepEqual(found.outcomes, runAll([code], calls, 0).outcomes);
 });

@@ -33,7 +33,11 @@ export const loadStorage: Effect = (builder, state) => {
     state.unchecked = true;
     slot.warm = true;
   }
-  slot.value ??= builder.result((at) => `load(m,${slot.name},${at});`);
+  if (slot.value === undefined) {
+    // What a frame without gas would have read is not read: which slots a transaction reads must not depend on what is compiled (R16: they are locked).
+    takeGas(builder, state);
+    slot.value = builder.result((at) => `load(m,${slot.name},${at});`);
+  }
   state.push(slot.value);
   return true;
 };
