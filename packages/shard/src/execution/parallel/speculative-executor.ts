@@ -1,4 +1,4 @@
-import { bytesKey, type Hash32 } from '@shardlab/crosslink';
+import { bytesKey } from '@shardlab/crosslink';
 import { CodeCache } from '../evm/code.ts';
 import { Evm } from '../evm/evm.ts';
 import { applyTransaction, type EvmTransaction } from '../evm/transaction.ts';
@@ -16,14 +16,12 @@ export class SpeculativeExecutor {
   private readonly rules: ExecutionRules;
   private readonly world: WorldState;
   private readonly evm: Evm;
-  private readonly emptyHash: Hash32;
 
   /** `seed`: see {@link WorldState}; `compileAfter`: see {@link Evm}. */
   constructor(options: ExecutionRules & { readonly seed: number; readonly compileAfter?: number }, modules: { readonly crypto: EvmCrypto; readonly source: StateSource }) {
     const { seed, fork, feePolicy, compileAfter } = options;
     const { crypto, source } = modules;
     this.rules = { fork, feePolicy };
-    this.emptyHash = crypto.keccak256(new Uint8Array(0));
     this.world = new WorldState(source, crypto, new CodeCache(), { hashSeed: seed });
     this.evm = new Evm({ fork, ...(compileAfter === undefined ? {} : { compileAfter }) }, { crypto, world: this.world });
   }
@@ -46,7 +44,7 @@ export class SpeculativeExecutor {
       gasLeft -= outcome.gasUsed;
       const changes = world.changes();
       const read = world.reads();
-      const reads = { ...read, homes, unread: unreadNonces(read, changes, layered, this.emptyHash) };
+      const reads = { ...read, homes, unread: unreadNonces(read, changes) };
       layered.apply(changes);
       return creates ? undefined : { outcome: { ...outcome, output: NO_OUTPUT }, reads, changes };
     });
@@ -57,12 +55,10 @@ export class SpeculativeExecutor {
  * Changes say nonces as they are afterwards, also where only the balance was added to: such a nonce must still be what it was. That of an account whose nonce was read is
  * among the reads already.
  */
-function unreadNonces(reads: WorldReads, changes: WorldChanges, source: StateSource, emptyHash: Hash32): AccountRead[] {
+function unreadNonces(reads: WorldReads, changes: WorldChanges): AccountRead[] {
   const known = new Set<string>();
   for (const { address, nonce } of reads.accounts) if (nonce !== undefined) known.add(bytesKey(address));
   const more = changes.accounts.filter(({ address }) => !known.has(bytesKey(address)));
-  return more.map(({ address }) => {
-    const account = source.account(address);
-    return { address, nonce: account?.nonce ?? 0n, balance: undefined, codeHash: account?.codeHash ?? emptyHash, observed: false };
-  });
+  // As it was seen: who asks the source again may hear something else.
+  return more.map(({ address, nonceBefore }) => ({ address, nonce: nonceBefore, balance: undefined, codeHash: undefined, observed: false }));
 }
