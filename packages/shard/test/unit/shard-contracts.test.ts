@@ -146,9 +146,9 @@ class Copy implements StateFollower {
 
   check(model: ReadonlyMap<string, ModelAccount>): void {
     const accounts = [...model].filter(([, account]) => !isNobody(account));
-    assert.deepEqual([...this.accounts].sort(), accounts.map(([key, { balance, nonce, code }]) => [key, `${balance} ${nonce} ${toHex(code)}`]).sort());
-    const slots = accounts.flatMap(([key, { storage }]) => [...storage].map(([slot, value]) => [`${key} ${toHex(word(slot))}`, toHex(word(value))]));
-    assert.deepEqual([...this.slots].sort(), slots.sort());
+    assert.deepEqual(this.accounts, new Map(accounts.map(([key, { balance, nonce, code }]) => [key, `${balance} ${nonce} ${toHex(code)}`])));
+    const slots = accounts.flatMap(([key, { storage }]) => [...storage].map(([slot, value]): [string, string] => [`${key} ${toHex(word(slot))}`, toHex(word(value))]));
+    assert.deepEqual(this.slots, new Map(slots));
   }
 }
 
