@@ -7,6 +7,7 @@ export type ExecutionState = Pick<
   | 'account'
   | 'open'
   | 'touch'
+  | 'untouch'
   | 'code'
   | 'codeHashOf'
   | 'codeByHash'

@@ -1,4 +1,4 @@
-import { type Address, bytesKey, type Hasher } from '@shardlab/crosslink';
+import { type Address, bytesKey, equalBytes, type Hasher } from '@shardlab/crosslink';
 import type { EvmTransaction } from '../evm/transaction.ts';
 import { fromBytes, LIMBS, setSmall } from '../evm/words/basic.ts';
 import { ACCESS, ACCESS_WORDS, accountHigh, accountLow, slotHash } from './access.ts';

@@ -89,6 +89,9 @@ export class ScratchState implements ExecutionState {
   /** Nothing is undone here. */
   touch(_account: Account): void {}
 
+  /** Changes are not listed here, in no order. */
+  untouch(_account: Account): void {}
+
   code(key: string): Uint8Array {
     return (this.account(key)?.contract?.code ?? this.none).bytes;
   }
