@@ -108,7 +108,7 @@ export class ExecutionPool {
   private readonly emptyHash: Hash32;
   private readonly predictor: AccessPredictor;
   private readonly graph = new ConflictGraph();
-  private readonly serial: { executor: SerialExecutor | undefined } = { executor: undefined };
+  private serial: SerialExecutor | undefined;
   private readonly crypto: EvmCrypto;
   private readonly shared: SharedState | undefined;
   private readonly threads: ThreadSet | undefined;
@@ -338,13 +338,11 @@ export class ExecutionPool {
   private runHere(open: OpenJob, order: RunOrder): void {
     const start = threadCpuUsage();
     const { job } = open;
-    const { threads } = this;
     const source = new SharedSource({ emptyHash: this.emptyHash }, { shared: this.shared!, fallback: job.source });
-    this.own ??= new RunExecutor({ ...this.rules, seed: this.seed }, { crypto: this.crypto, source });
     const transactions = Array.from(order.indices, (index) => job.transactions[index]!);
-    const result = this.own.executeHere(source, job.block, transactions, order, () => threads!.answerAll());
-    const { user, system } = threadCpuUsage(start);
-    this.ownUs += user + system;
+    const result = this.ownExecutor(job).executeHere(source, job.block, transactions, order, () => this.threads!.answerAll());
+    const used = threadCpuUsage(start);
+    this.ownUs += used.user + used.system;
     if (this.open === open) this.advance(() => open.parallel.completed(order.id, result));
   }
 
@@ -368,12 +366,16 @@ export class ExecutionPool {
     }
   }
 
+  /** The main thread's: for runs, and its machine for whole blocks, so that what it remembers serves both. */
+  private ownExecutor({ source }: Job): RunExecutor {
+    return (this.own ??= new RunExecutor({ ...this.rules, seed: this.seed }, { crypto: this.crypto, source }));
+  }
+
   private finishSerial(reason: (ExecutionPath & { kind: 'serial' })['reason']): void {
     const { job } = this.open!;
-    const { executor } = this.serial;
     try {
-      this.serial.executor = executor ?? new SerialExecutor({ ...this.rules, hashSeed: this.seed }, { crypto: this.crypto, source: job.source });
-      this.finish({ result: this.serial.executor.execute(job.source, job.block, job.transactions), path: { kind: 'serial', reason } });
+      this.serial ??= new SerialExecutor({ ...this.rules, hashSeed: this.seed }, { crypto: this.crypto, source: job.source, machine: this.ownExecutor(job).machine });
+      this.finish({ result: this.serial.execute(job.source, job.block, job.transactions), path: { kind: 'serial', reason } });
     } catch (error) {
       this.fail(error);
     }

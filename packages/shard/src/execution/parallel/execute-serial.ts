@@ -1,32 +1,32 @@
 import { CodeCache } from '../evm/code.ts';
-import { Evm } from '../evm/evm.ts';
 import { applyTransaction, type EvmTransaction, type TransactionOutcome } from '../evm/transaction.ts';
 import type { BlockEnvironment, EvmCrypto, StateSource } from '../evm/types.ts';
 import { type WorldChanges, WorldState } from '../evm/world-state.ts';
 import type { BlockResult } from './block-result.ts';
+import { ExecutionMachine } from './machine.ts';
 import type { ExecutionRules } from './run-executor.ts';
 
 /** Executes blocks one transaction after the other, on the calling thread: what every other way to execute is measured by. Keeps code and hashes between blocks. */
 export class SerialExecutor {
   private readonly rules: ExecutionRules;
-  private readonly world: WorldState;
-  private readonly evm: Evm;
-  /** Collects the changes of the last result, while they stand in the world. */
-  private settle: () => unknown = () => undefined;
+  private readonly machine: ExecutionMachine;
 
-  /** `hashSeed`: see {@link WorldState}; `compileAfter`: see {@link Evm}. */
-  constructor(options: ExecutionRules & { readonly hashSeed: number; readonly compileAfter?: number }, modules: { readonly crypto: EvmCrypto; readonly source: StateSource }) {
-    const { fork, feePolicy, hashSeed, compileAfter } = options;
+  /** `hashSeed`: see {@link WorldState}; `compileAfter`: see `Evm`. `machine`: one that others use, too, under the same rules; instead of an own one. */
+  constructor(
+    options: ExecutionRules & { readonly hashSeed: number; readonly compileAfter?: number },
+    modules: { readonly crypto: EvmCrypto; readonly source: StateSource; readonly machine?: ExecutionMachine },
+  ) {
+    const { fork, feePolicy, hashSeed } = options;
+    const { crypto, source, machine } = modules;
     this.rules = { fork, feePolicy };
-    this.world = new WorldState(modules.source, modules.crypto, new CodeCache(), { hashSeed });
-    this.evm = new Evm({ fork, ...(compileAfter === undefined ? {} : { compileAfter }) }, { crypto: modules.crypto, world: this.world });
+    this.machine = machine ?? new ExecutionMachine(options, { crypto, world: new WorldState(source, crypto, new CodeCache(), { hashSeed }) });
   }
 
   /** Applies the transactions in order, over `source` as it is. An invalid one changes nothing. Changes are collected when they are asked for, or before the next block. */
   execute(source: StateSource, block: BlockEnvironment, transactions: readonly EvmTransaction[]): BlockResult {
-    const { world, evm } = this;
-    this.settle();
-    world.reset(source);
+    const { machine } = this;
+    machine.reset(source);
+    const { world, evm } = machine;
     const outcomes: TransactionOutcome[] = [];
     let gasUsed = 0;
     for (const transaction of transactions) {
@@ -35,7 +35,7 @@ export class SerialExecutor {
       outcomes.push(outcome);
     }
     const result = new SerialResult(outcomes, gasUsed, world);
-    this.settle = () => result.changes();
+    machine.keep(() => result.changes());
     return result;
   }
 }

@@ -1,11 +1,11 @@
 import { type Hash32, Writer } from '@shardlab/crosslink';
 import { CodeCache } from '../evm/code.ts';
-import { Evm } from '../evm/evm.ts';
 import { applyTransaction, type EvmFeePolicy, type EvmTransaction, type TransactionOutcome } from '../evm/transaction.ts';
 import type { BlockEnvironment, EvmCrypto, EvmFork, StateSource } from '../evm/types.ts';
 import { LIMBS, toBytes } from '../evm/words/basic.ts';
 import { WorldState } from '../evm/world-state.ts';
 import { AccessWorld } from './access-world.ts';
+import { ExecutionMachine } from './machine.ts';
 import { writeOutcome } from './outcome-codec.ts';
 import { RunAccesses } from './run-accesses.ts';
 import { collectChanges, type RunChanges } from './run-changes.ts';
@@ -29,11 +29,6 @@ export interface RunMode {
   readonly learn: readonly number[];
 }
 
-interface Machine<World extends WorldState> {
-  readonly world: World;
-  readonly evm: Evm;
-}
-
 type Executed = Pick<RunResult, 'gasUsed' | 'accesses' | 'touched' | 'samples'>;
 
 /** Executes runs of transactions, one after the other, each over a state of its own: in a worker thread, or in the caller's. Keeps code and hashes between runs. */
@@ -43,26 +38,25 @@ export class RunExecutor {
   private readonly emptyHash: Hash32;
   private readonly codeCache = new CodeCache();
   private readonly accesses: RunAccesses;
-  private readonly machine: Machine<WorldState>;
+  /** Executes runs that are not exact; others may take turns with it. */
+  readonly machine: ExecutionMachine;
   /** Made for the first run that is exact. */
-  private exactMachine: Machine<AccessWorld> | undefined;
-  /** Collects the changes of the last result that was kept, while they stand in the world. */
-  private settle: () => unknown = () => undefined;
+  private exactMachine: ExecutionMachine<AccessWorld> | undefined;
 
-  /** `seed`: see {@link AccessWorld}; `compileAfter`: see {@link Evm}. */
+  /** `seed`: see {@link AccessWorld}; `compileAfter`: see `Evm`. */
   constructor(options: ExecutionRules & { readonly seed: number; readonly compileAfter?: number }, modules: { readonly crypto: EvmCrypto; readonly source: StateSource }) {
     this.options = options;
     this.crypto = modules.crypto;
     this.emptyHash = modules.crypto.keccak256(new Uint8Array(0));
     this.accesses = new RunAccesses(options);
-    this.machine = this.machineOf(new WorldState(modules.source, modules.crypto, this.codeCache, { hashSeed: options.seed }));
+    this.machine = new ExecutionMachine(options, { crypto: modules.crypto, world: new WorldState(modules.source, modules.crypto, this.codeCache, { hashSeed: options.seed }) });
   }
 
   /** Applies the transactions in order, over `source` as it is. The result can be sent. */
   execute(source: StateSource, block: BlockEnvironment, transactions: readonly EvmTransaction[], mode: RunMode): RunResult {
     const writer = new Writer(Math.max(8192, transactions.length * BYTES_PER_OUTCOME));
     const outcomeStarts = new Uint32Array(transactions.length);
-    const machine = this.reset(source, mode);
+    const machine = this.machineFor(source, mode);
     const executed = this.run(machine, block, transactions, mode, (outcome, position) => {
       outcomeStarts[position] = writer.length;
       writeOutcome(writer, outcome);
@@ -73,32 +67,25 @@ export class RunExecutor {
   /** The same for a result that stays here: outcomes are not encoded, and changes are collected when they are asked for, or before the next run. `between` is called after each transaction. */
   executeHere(source: StateSource, block: BlockEnvironment, transactions: readonly EvmTransaction[], mode: RunMode, between: () => void): KeptResult {
     const kept: TransactionOutcome[] = [];
-    const machine = this.reset(source, mode);
+    const machine = this.machineFor(source, mode);
     const executed = this.run(machine, block, transactions, mode, (outcome) => {
       kept.push(outcome);
       between();
     });
     let changes: RunChanges | undefined;
     const changesLater = (): RunChanges => (changes ??= collectChanges(machine.world, this.emptyHash));
-    this.settle = changesLater;
+    machine.keep(changesLater);
     return { ...executed, outcomes: new Uint8Array(0), outcomeStarts: new Uint32Array(0), changes: undefined, kept, changesLater };
   }
 
-  private machineOf<World extends WorldState>(world: World): Machine<World> {
-    const { fork, compileAfter } = this.options;
-    return { world, evm: new Evm({ fork, ...(compileAfter === undefined ? {} : { compileAfter }) }, { crypto: this.crypto, world }) };
-  }
-
-  private reset(source: StateSource, { exact }: RunMode): Machine<WorldState> {
-    this.settle();
-    this.settle = () => undefined;
-    if (exact) this.exactMachine ??= this.machineOf(new AccessWorld(source, this.crypto, this.codeCache, this.options));
+  private machineFor(source: StateSource, { exact }: RunMode): ExecutionMachine {
+    if (exact) this.exactMachine ??= new ExecutionMachine(this.options, { crypto: this.crypto, world: new AccessWorld(source, this.crypto, this.codeCache, this.options) });
     const machine = exact ? this.exactMachine! : this.machine;
-    machine.world.reset(source);
+    machine.reset(source);
     return machine;
   }
 
-  private run({ world, evm }: Machine<WorldState>, block: BlockEnvironment, transactions: readonly EvmTransaction[], mode: RunMode, take: (outcome: TransactionOutcome, position: number) => void): Executed {
+  private run({ world, evm }: ExecutionMachine, block: BlockEnvironment, transactions: readonly EvmTransaction[], mode: RunMode, take: (outcome: TransactionOutcome, position: number) => void): Executed {
     const exact = mode.exact ? this.exactMachine!.world : undefined;
     const samples: AccessSample[] = [];
     let gasUsed = 0;
