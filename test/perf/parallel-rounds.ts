@@ -2,7 +2,8 @@
 import { threadCpuUsage } from 'node:process';
 import { AdmissionBatch, type EvmTransaction, recoverBatch, toEvmTransaction } from '@shardlab/shard';
 import { createCrypto } from '../../packages/node/src/crypto/create-crypto.ts';
-import type { Execution, ExecutionPool } from '../../packages/node/src/execution/execution-pool.ts';
+import type { ExecutionPool } from '../../packages/node/src/execution/execution-pool.ts';
+import type { Execution } from '../../packages/node/src/execution/pool-options.ts';
 import type { ExecutionRequest, PreparedTransaction } from '../../packages/node/src/execution/execution-request.ts';
 import type { SenderRecovery } from '../../packages/node/src/recovery/sender-recovery.ts';
 import { BLOCK } from '../support/contract-host.ts';

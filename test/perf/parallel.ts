@@ -1,7 +1,8 @@
 import { availableParallelism, cpus } from 'node:os';
 import type { EvmCrypto, EvmTransaction } from '@shardlab/shard';
 import { createCrypto } from '../../packages/node/src/crypto/create-crypto.ts';
-import { ExecutionPool, type ExecutionPoolOptions } from '../../packages/node/src/execution/execution-pool.ts';
+import { ExecutionPool } from '../../packages/node/src/execution/execution-pool.ts';
+import type { ExecutionPoolOptions } from '../../packages/node/src/execution/pool-options.ts';
 import { FORK } from '../support/contract-host.ts';
 import { executed, processorMs, recoveredAndExecuted, type RoundCpu, type Timed, warmedUp } from './parallel-rounds.ts';
 import { type BenchState, SIGNED_POLICY, SwapBench, TokenBench } from './parallel-workloads.ts';

@@ -4,8 +4,6 @@ import { threadCpuUsage } from 'node:process';
 import { type Address, type Hash32, invariant, ShardlabError } from '@shardlab/crosslink';
 import {
   AccessPredictor,
-  type AdmissionPolicy,
-  type BlockResult,
   ConflictGraph,
   DEFAULT_PARALLEL,
   type EvmCrypto,
@@ -15,13 +13,11 @@ import {
   MergedResult,
   packBlock,
   ParallelBlock,
-  type ParallelCounts,
   type ParallelOptions,
   type ParallelStep,
   RunExecutor,
   type RunOrder,
   SerialExecutor,
-  type SerialReason,
   SharedSource,
   SharedState,
   sharedStateBytes,
@@ -38,6 +34,7 @@ import { ThreadRecovery } from '../recovery/thread-recovery.ts';
 import type { ExecutionRequest, PreparedTransaction } from './execution-request.ts';
 import { FoundTransactions } from './found-transactions.ts';
 import type { ThreadAnswer, ThreadRequest } from './messages.ts';
+import type { Execution, ExecutionPath, ExecutionPoolOptions } from './pool-options.ts';
 import { ThreadSet } from './thread-set.ts';
 import { TransactionArena } from './transaction-arena.ts';
 import { TransactionPlaces } from './transaction-places.ts';
@@ -50,34 +47,6 @@ const PREDICTED_GAS_MAX = 1.25;
 const DEFAULT_SIZE: SharedStateSize = { accountsLog2: 18, slotsLog2: 20 };
 /** Room for 70 thousand calls that wait for their blocks, of which only what is used is ever touched. */
 const DEFAULT_ARENA_BYTES = 1 << 24;
-
-/** How a block was executed: on threads, or on the main thread and why. */
-export type ExecutionPath =
-  | { readonly kind: 'parallel'; readonly counts: ParallelCounts }
-  | { readonly kind: 'serial'; readonly reason: SerialReason | 'no-workers' | 'workers-lost' };
-
-/** A block that was executed. */
-export interface Execution {
-  readonly result: BlockResult;
-  readonly path: ExecutionPath;
-}
-
-/** How an {@link ExecutionPool} works. */
-export interface ExecutionPoolOptions extends ExecutionRules {
-  /** Threads; 0: blocks are executed serially, on the main thread. With two or more the main thread is one of those that execute a block. */
-  readonly workers: number;
-  /** See `createCrypto`. */
-  readonly libraries?: 'native' | 'portable';
-  /** What threads share of the state. */
-  readonly size?: SharedStateSize;
-  /** Bytes for transactions that wait for their blocks: see {@link ExecutionPool.prepare}. A multiple of 8. */
-  readonly arenaBytes?: number;
-  readonly parallel?: Partial<Omit<ParallelOptions, 'workers'>>;
-  /** What {@link ExecutionPool.recovery} judges transactions by; without it there is no recovery here. */
-  readonly admission?: AdmissionPolicy;
-  /** How transactions are signed: see `createCrypto`. */
-  readonly transactions?: 'secp256k1' | 'keyed-hash';
-}
 
 /** What {@link ExecutionPool} is built on. */
 export interface ExecutionPoolModules {

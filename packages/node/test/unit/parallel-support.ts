@@ -2,7 +2,8 @@
 import { type Address, type Hash32, Prng, toHex } from '@shardlab/crosslink';
 import type { BlockEnvironment, BlockResult, EvmTransaction, SourceAccount, StateSource, WorldChanges } from '@shardlab/shard';
 import { createEvmCrypto } from '../../src/crypto/create-evm-crypto.ts';
-import { type Execution, ExecutionPool, type ExecutionPoolOptions } from '../../src/execution/execution-pool.ts';
+import { ExecutionPool } from '../../src/execution/execution-pool.ts';
+import type { Execution, ExecutionPoolOptions } from '../../src/execution/pool-options.ts';
 import type { ExecutionRequest } from '../../src/execution/execution-request.ts';
 
 export const crypto = await createEvmCrypto();
