@@ -247,7 +247,8 @@ export class ExecutionPool {
       queueMicrotask(() => this.next());
     };
     try {
-      const step = threads === undefined || threads.hopeless ? undefined : parallel.start();
+      // A block waits neither for threads that are being replaced nor for what one has died over: it can be executed without.
+      const step = threads?.ready === true ? parallel.start() : undefined;
       if (threads === undefined || step?.kind !== 'run') {
         finish();
         return;
@@ -263,7 +264,7 @@ export class ExecutionPool {
           for (const position of learn) found.teach(this.predictor, job.transactions, indices[position]!);
           if (--missing === 0) finish();
         };
-        threads.run({ request, done: take, failed: () => take(), owner: open }, true);
+        threads.run({ request, done: take, failed: () => take(), owner: open, once: true }, true);
       }
     } catch (error) {
       this.fail(error);

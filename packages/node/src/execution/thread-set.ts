@@ -44,6 +44,8 @@ export interface ThreadJob {
   readonly failed: (reason: string) => void;
   /** By what {@link ThreadSet.clear} forgets it. */
   readonly owner: unknown;
+  /** Not worth waiting for a new thread: it fails with the one that dies over it. */
+  readonly once?: boolean;
 }
 
 interface OpenRun extends ThreadJob {
@@ -81,6 +83,11 @@ export class ThreadSet {
   /** Whether threads were given up. */
   get hopeless(): boolean {
     return this.phase === 'hopeless';
+  }
+
+  /** Whether a thread could begin at once, or behind what it has. */
+  get ready(): boolean {
+    return [...this.slots].some(({ ready }) => ready);
   }
 
   /** Processor time of each thread so far, as of its last answer. */
@@ -199,7 +206,8 @@ export class ThreadSet {
     this.modules.onLost(reason);
     const again = [...slot.inFlight.values()];
     for (const run of again) run.deaths++;
-    const kept = again.filter(({ deaths }) => deaths < DEATHS_MAX);
+    const isOver = ({ deaths, once }: OpenRun): boolean => once === true || deaths >= DEATHS_MAX;
+    const kept = again.filter((run) => !isOver(run));
     if (!slot.ready && ++this.failedStarts >= DEATHS_MAX) {
       this.giveUp(reason, again);
       return;
@@ -207,7 +215,7 @@ export class ThreadSet {
     // What was in work goes first, whoever gave it: the bounds are those of the whole.
     this.urgent.unshift(...kept);
     this.spawn();
-    for (const run of again) if (run.deaths >= DEATHS_MAX) run.failed(reason);
+    for (const run of again) if (isOver(run)) run.failed(reason);
     this.dispatch();
   }
 

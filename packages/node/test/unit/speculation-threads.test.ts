@@ -62,8 +62,12 @@ test('speculation knows nothing without threads, or where they die, and is refus
     post.apply(this, args);
     void this.terminate();
   });
-  await withPool({ workers: 1 }, async (pool) => {
+  await withPool({ workers: 1 }, async (pool, lost) => {
     equal((await speculate(pool, ledger, transactions)).at(0), undefined);
+    equal(lost.length, 1, 'it is not tried again');
+    // The thread that comes in its place is not waited for.
+    equal((await speculate(pool, ledger, transactions)).at(0), undefined);
+    equal(lost.length, 1);
     await pool.stop();
     await rejects(speculate(pool, ledger, transactions), { code: 'execution/stopped' });
   });
