@@ -55,6 +55,7 @@ export class RecoveryPool implements SenderRecovery {
   private readonly slots = new Set<Slot>();
   private readonly queue = new SliceQueue();
   private readonly book: RequestBook;
+  private dispatching = false;
   private nextId = 0;
   private failedStarts = 0;
   private phase: 'new' | 'running' | 'stopped' = 'new';
@@ -81,7 +82,13 @@ export class RecoveryPool implements SenderRecovery {
 
   recover(raws: readonly Uint8Array[], done: Done<AdmissionBatch>): void {
     this.queue.push(this.book.take(raws, done, this.refusal()));
-    this.dispatch();
+    if (this.dispatching) return;
+    this.dispatching = true;
+    // Not at once: what else comes in this turn, of each of the committee a few, goes to a worker in the same message, and comes back in one.
+    setImmediate(() => {
+      this.dispatching = false;
+      this.dispatch();
+    });
   }
 
   async start(): Promise<void> {
