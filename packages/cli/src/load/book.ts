@@ -127,10 +127,12 @@ export class LoadBook {
     return this.outcomes[index] !== 0;
   }
 
-  /** Whether a cross-shard transaction has committed of which the participant's block has not arrived: its poll may be behind the coordinator's. */
+  /** Whether a cross-shard transaction has committed of which a block of the participant has not arrived: its poll may be behind the coordinator's. */
   lacksPhases(): boolean {
-    const applied = this.seenMs[TIMED_PHASES.indexOf('applied')]!;
-    for (let i = 0; i < this.offered; i++) if (this.outcomes[i] === 1 && Number.isNaN(applied[i]!)) return true;
+    const [voted, applied] = (['voted', 'applied'] as const).map((phase) => this.seenMs[TIMED_PHASES.indexOf(phase)]!);
+    for (let i = 0; i < this.offered; i++) {
+      if (this.outcomes[i] === 1 && (Number.isNaN(applied![i]!) || (this.isCrossShard(i) && Number.isNaN(voted![i]!)))) return true;
+    }
     return false;
   }
 

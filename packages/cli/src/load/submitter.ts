@@ -10,6 +10,12 @@ const BATCH_MAX = 2000;
 const BATCH_BYTES_MAX = 1_000_000;
 /** How long a node may take for one batch. */
 const BATCH_TIMEOUT_MS = 15_000;
+/**
+ * A node gets requests this far apart at the least, unless {@link GATHERED_ENOUGH} transactions are due: what comes with a request costs every validator of the shard a message and a job of sender
+ * recovery, which for one transaction each is more than the transaction itself.
+ */
+const GATHER_MS = 100;
+const GATHERED_ENOUGH = 64;
 const BACKOFF_MIN_MS = 50;
 const BACKOFF_MAX_MS = 1000;
 
@@ -72,6 +78,8 @@ export class ShardSubmitter {
   private readonly fresh = new Fifo();
   private again: number[] = [];
   private busy = false;
+  /** When the last request began. */
+  private sentMs = Number.NEGATIVE_INFINITY;
   private pauseUntilMs = 0;
   private backoffMs = BACKOFF_MIN_MS;
   /** Why the last request failed; undefined while the shard answers. */
@@ -119,9 +127,11 @@ export class ShardSubmitter {
   /** Starts a request if there is something to send and none is under way. Called at each tick. */
   pump(nowMs: number, signal: AbortSignal): void {
     if (this.busy || nowMs < this.pauseUntilMs || signal.aborted) return;
+    if (nowMs - this.sentMs < GATHER_MS && this.fresh.length + this.again.length < GATHERED_ENOUGH) return;
     const batch = this.take();
     if (batch.length === 0) return;
     this.busy = true;
+    this.sentMs = nowMs;
     void this.send(batch, nowMs, signal);
   }
 
