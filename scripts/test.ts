@@ -21,8 +21,8 @@ import { discover, select, TEST_KINDS } from './test-runner/select.ts';
 import type { TestFile, TestKind } from './test-runner/select.ts';
 
 /** A run of everything with fewer files or tests than this has lost some. Raise both as the project grows. */
-const FILES_MIN = 165;
-const TESTS_MIN = 1_700;
+const FILES_MIN = 175;
+const TESTS_MIN = 1_760;
 /** Default bound of one test; a test that needs more says so itself. */
 const TEST_TIMEOUT_MS = 240_000;
 const FILE_TIMEOUT_MS = 600_000;
