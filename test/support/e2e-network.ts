@@ -1,6 +1,6 @@
 /** Whole networks of real processes for the end-to-end tests: up, commands, questions, and a teardown that leaves nothing. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, readSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -13,6 +13,8 @@ import { startShardlab } from './e2e-program.ts';
 
 /** Lines of each node's log that a failure shows, apart from those of every block. */
 const TAIL_LINES = 24;
+/** What is read of a log for that. */
+const TAIL_BYTES = 1 << 20;
 const EVERY_BLOCK = /"event":"(block|beacon)\.committed"/;
 const POLL_MS = 50;
 
@@ -285,12 +287,25 @@ export class TestNetwork {
     if (!existsSync(join(this.dataDir, 'cluster.json'))) return '(no cluster)';
     const tail = (file: string): string[] => {
       if (!existsSync(file)) return [];
-      const lines = readFileSync(file, 'utf8').trim().split('\n');
-      return lines.filter((line) => !EVERY_BLOCK.test(line)).slice(-TAIL_LINES);
+      const { size } = statSync(file);
+      const lines = endOf(file, size).trim().split('\n');
+      return [...(size > TAIL_BYTES ? [`(${size} bytes)`] : []), ...lines.filter((line) => !EVERY_BLOCK.test(line)).slice(-TAIL_LINES)];
     };
     return this.cluster.nodes
       .map((node) => [`--- ${node.id}, pid ${node.pid}`, ...tail(node.logFile), ...tail(join(node.directory, 'stderr.log'))].join('\n'))
       .join('\n');
+  }
+}
+
+/** The end of a file: a node that has gone wild can write more than a string holds. */
+function endOf(file: string, size: number): string {
+  const length = Math.min(size, TAIL_BYTES);
+  const bytes = Buffer.alloc(length);
+  const descriptor = openSync(file, 'r');
+  try {
+    return bytes.toString('utf8', 0, readSync(descriptor, bytes, 0, length, size - length));
+  } finally {
+    closeSync(descriptor);
   }
 }
 
