@@ -56,7 +56,7 @@ export interface DynamicFeeFields extends CommonFields {
 
 /** What an account has signed to let its code be that of another one (EIP-7702). Whether it counts, and who signed, is found out when it is applied. */
 export interface SignedAuthorization {
-  /** 0: any chain. Below 2^256. */
+  /** Of the chain that it is for; 0: any (EIP-7702). Below 2^256. */
   readonly chainId: bigint;
   /** Whose code it takes; zeros: none any more. */
   readonly address: Address;

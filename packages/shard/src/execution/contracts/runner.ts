@@ -147,13 +147,13 @@ export class ContractRunner {
 
   /** Runs a transaction on a fresh overlay, unless what is `known` of it from before the block, in this very environment, still holds. */
   transaction(tx: PoolTransaction, known?: SpeculatedTransaction): TransactionOutcome {
-    const { evm, world } = this.fresh();
     if (known === undefined) this.counts.unknown++;
     else if (this.holds(known)) {
       this.taken = known;
       this.counts.taken++;
       return known.outcome;
     } else this.counts.stale++;
+    const { evm, world } = this.fresh();
     const { observer } = this;
     this.source?.expect(tx.sender, tx.senderKey, tx.to, tx.toKey);
     if (observer !== undefined) evm.tracer = observer.begins(tx.hash);

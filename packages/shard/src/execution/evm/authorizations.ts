@@ -20,7 +20,7 @@ const HALF_ORDER = ORDER / 2n;
 
 /** What an account signs to let its code be that of another one. */
 export interface AuthorizationFields {
-  /** 0: any chain. Below 2^256. */
+  /** Of the chain that it is for; 0: any (EIP-7702). Below 2^256. */
   readonly chainId: bigint;
   /** Whose code it takes; zeros: none any more. */
   readonly address: Address;

@@ -1,14 +1,18 @@
 import { type Address, bytesKey, type Hash32, InvariantError, type ShardId } from '@shardlab/crosslink';
 import type { ExecutionState } from '../../state/execution-state.ts';
 import type { Account } from '../../state/shard-state.ts';
-import type { SourceAccount, StateSource } from './types.ts';
-
-/** {@link StateSource.homeOf}: the account lives here. */
-const HERE = -1;
+import { HERE, type SourceAccount, type StateSource } from './types.ts';
 
 /** Tells where an address lives (R11); `key` is its `bytesKey`, if the caller knows it. */
 export interface HomeLookup {
   homeOf(address: Address, key?: string): ShardId;
+}
+
+/** An account of a state as the EVM sees it; undefined: it is empty, so that there is none (EIP-161). */
+export function sourceAccountOf(account: Readonly<Account>, state: Pick<ExecutionState, 'codeHashOf'>): SourceAccount | undefined {
+  const { balance, nonce, contract } = account;
+  if (balance === 0n && nonce === 0 && (contract === undefined || contract.code.bytes.length === 0)) return undefined;
+  return { nonce: BigInt(nonce), balance, codeHash: state.codeHashOf(account) };
 }
 
 /** The state of a shard as the EVM reads it: as it is now, with what was written since the last commit. */
@@ -35,10 +39,7 @@ export class ShardSource implements StateSource {
 
   account(address: Address): SourceAccount | undefined {
     const account = this.find(address);
-    if (account === undefined) return undefined;
-    const { balance, nonce, contract } = account;
-    if (balance === 0n && nonce === 0 && (contract === undefined || contract.code.bytes.length === 0)) return undefined;
-    return { nonce: BigInt(nonce), balance, codeHash: this.state.codeHashOf(account) };
+    return account === undefined ? undefined : sourceAccountOf(account, this.state);
   }
 
   code(codeHash: Hash32): Uint8Array {

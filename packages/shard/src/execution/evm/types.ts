@@ -15,6 +15,9 @@ export type SlotId = number;
  */
 export type Words = Uint32Array;
 
+/** {@link StateSource.homeOf}: the account lives here. */
+export const HERE = -1;
+
 /** What the EVM reads of the state below it. Synchronous; the same answers for as long as a block executes. */
 export interface StateSource {
   /** The account at `address`; undefined if there is none (EIP-161: empty ones do not exist). */
@@ -25,7 +28,7 @@ export interface StateSource {
   storage(address: Address, key: Uint8Array, out: Uint8Array): void;
   /** Whether the account has any storage: what EIP-7610 asks of an address where a contract is to be made. */
   hasStorage(address: Address): boolean;
-  /** The shard where the account lives, or -1: here (R12). A network of one shard, and Ethereum's tests, always say -1. */
+  /** The shard where the account lives, or {@link HERE} (R12). A network of one shard, and Ethereum's tests, always say that. */
   homeOf(address: Address): number;
 }
 

@@ -1,10 +1,7 @@
 import { type Address, bytesKey, type Hash32 } from '@shardlab/crosslink';
-import type { SourceAccount, StateSource } from '../evm/types.ts';
+import { HERE, type SourceAccount, type StateSource } from '../evm/types.ts';
 import type { WorldChanges } from '../evm/world-state.ts';
 import type { HomeRead } from './speculation.ts';
-
-/** `StateSource.homeOf`: the account lives here. */
-const HERE = -1;
 
 /** A source with the changes of earlier transactions on top, which notes what is asked about homes. Bounded by the gas of the transactions whose changes are applied. */
 export class LayeredSource implements StateSource {

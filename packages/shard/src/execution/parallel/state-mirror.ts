@@ -3,11 +3,9 @@ import type { Account } from '../../state/account.ts';
 import type { ShardState } from '../../state/shard-state.ts';
 import type { StateFollower } from '../../state/state-follower.ts';
 import { isRooted } from '../contracts/homes.ts';
-import type { SourceAccount, StateSource } from '../evm/types.ts';
+import { sourceAccountOf } from '../evm/shard-source.ts';
+import { HERE, type StateSource } from '../evm/types.ts';
 import type { SharedState } from './shared-state.ts';
-
-/** `StateSource.homeOf`: the account lives here. */
-const HERE = -1;
 
 /**
  * Keeps the part of a shard's state that threads share in step with it. What is wrong there costs time and no more: what was found out is held against the state itself,
@@ -41,7 +39,7 @@ export class StateMirror implements StateFollower {
   }
 
   account(account: Readonly<Account>): void {
-    if (this.filled) this.shared.setAccount(this.addressOf(account), this.read(account), this.homeOf(account), this.emptyHash);
+    if (this.filled) this.shared.setAccount(this.addressOf(account), sourceAccountOf(account, this.state), this.homeOf(account), this.emptyHash);
   }
 
   slot(account: Readonly<Account>, key: Uint8Array, value: Uint8Array): void {
@@ -57,12 +55,6 @@ export class StateMirror implements StateFollower {
     return this.lastAddress;
   }
 
-  private read(account: Readonly<Account>): SourceAccount | undefined {
-    const { balance, nonce, contract } = account;
-    if (balance === 0n && nonce === 0 && (contract === undefined || contract.code.bytes.length === 0)) return undefined;
-    return { nonce: BigInt(nonce), balance, codeHash: this.state.codeHashOf(account) };
-  }
-
   /** One without nonce and code may have been given away: see `Homes`. */
   private homeOf(account: Readonly<Account>): number {
     if (isRooted(account)) return HERE;
@@ -76,7 +68,7 @@ export class StateMirror implements StateFollower {
     return {
       account: (address) => {
         const account = find(address);
-        return account === undefined ? undefined : this.read(account);
+        return account === undefined ? undefined : sourceAccountOf(account, this.state);
       },
       homeOf: (address) => {
         const account = find(address);

@@ -1,5 +1,5 @@
 import { type Address, bytesKey, type Hash32, type Hasher, type Wei } from '@shardlab/crosslink';
-import type { SourceAccount, StateSource } from '../types.ts';
+import { HERE, type SourceAccount, type StateSource } from '../types.ts';
 
 /** What a caller wants an account to be for one call, as go-ethereum's state overrides have it. */
 export interface AccountOverride {
@@ -11,8 +11,6 @@ export interface AccountOverride {
   /** Whether all other slots are zero (`state`), or as they are (`stateDiff`). */
   readonly wholeStorage: boolean;
 }
-
-const HERE = -1;
 
 /** A state with some accounts replaced. */
 export class OverriddenSource implements StateSource {

@@ -15,11 +15,10 @@ import {
 } from '@shardlab/crosslink';
 import type { ShardState } from '../../../state/shard-state.ts';
 import type { Homes } from '../../contracts/homes.ts';
-import type { SourceAccount, StateSource } from '../types.ts';
+import { HERE, type SourceAccount, type StateSource } from '../types.ts';
 import { toWei } from './hex-words.ts';
 import type { Leaves, PastStems } from './past-stems.ts';
 
-const HERE = -1;
 const NO_CODE = new Uint8Array(0);
 
 /** What a past state is read from. */

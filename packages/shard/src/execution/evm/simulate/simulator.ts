@@ -5,13 +5,12 @@ import { CodeCache } from '../code.ts';
 import { Evm } from '../evm.ts';
 import { FORK_RULES, intrinsicGasUnder } from '../fork-rules.ts';
 import type { Tracer } from '../tracer.ts';
-import type { AccountId, BlockEnvironment, EvmCrypto, EvmFork, EvmLog, Halt, StateSource } from '../types.ts';
+import { type AccountId, type BlockEnvironment, type EvmCrypto, type EvmFork, type EvmLog, type Halt, HERE, type StateSource } from '../types.ts';
 import { fromBytes } from '../words/basic.ts';
 import { WorldState } from '../world-state.ts';
 
 /** At most a fifth of the gas is given back (EIP-3529). */
 const REFUND_QUOTIENT = 5;
-const HERE = -1;
 const NO_BLOBS: readonly Hash32[] = [];
 /** Entries of remembered hashes (2^10, 100 KB) and bytes of analysed codes: simulations are few. */
 const MEMO_ENTRIES_LOG2 = 10;

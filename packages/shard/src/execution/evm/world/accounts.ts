@@ -1,6 +1,6 @@
 import { type Address, equalBytes, type Hash32, type Hasher } from '@shardlab/crosslink';
 import { type Code, type CodeCache, EMPTY_CODE } from '../code.ts';
-import type { AccountId, SourceAccount, StateSource } from '../types.ts';
+import { type AccountId, HERE, type SourceAccount, type StateSource } from '../types.ts';
 import { ACCESS, ACCOUNT_READ, ACCOUNT_WRITE, MADE, OBSERVED } from './access-bits.ts';
 import type { AccountChange, AccountRead } from './account-records.ts';
 import { grownInt32, grownUint32, grownUint8, KEEP_ACCOUNTS } from './columns.ts';
@@ -11,7 +11,6 @@ export type { AccountChange, AccountRead } from './account-records.ts';
 const ACCOUNTS_START = 256;
 /** In the column of homes: not asked yet. */
 const UNKNOWN_HOME = -2;
-const HERE = -1;
 /** In the column of warmth: in every transaction. */
 const ALWAYS = 0xffff_ffff;
 
