@@ -108,11 +108,8 @@ export class BeaconReplica implements Core {
     const { crypto, epochs, consensus } = modules;
     const { chainId, beaconValidators: genesisValidators, parameters } = genesis;
     this.size = genesisValidators.length;
-    this.requests = new Requests({
-      own: { chain: BEACON, validator },
-      size: (chain) => (chain === BEACON ? genesisValidators : genesis.shardValidators[chain]!).length,
-      timeoutMs: REQUEST_TIMEOUT_MS,
-    });
+    const size = (chain: ShardId): number => (chain === BEACON ? genesisValidators : genesis.shardValidators[chain]!).length;
+    this.requests = new Requests({ own: { chain: BEACON, validator }, size, timeoutMs: REQUEST_TIMEOUT_MS }, this.context);
     this.headers = new HeaderCheck(crypto, genesisHash, chainId, epochs);
     this.queue = new CrosslinkQueue(genesis.shards, crypto, start.crosslinks);
     const { epochLength } = parameters;

@@ -46,9 +46,15 @@ export class BeaconLink {
     if (effect !== undefined) step.push(effect);
   }
 
-  /** An answer has not helped: somebody else is asked next. */
-  failed(from: ShardId): void {
-    this.modules.requests.rotate(from);
+  /** What an answer to {@link ask} came to: the next blocks are asked for at once, or somebody else is, later. */
+  answered(from: ShardId, progressed: boolean): void {
+    const { requests, epochs } = this.modules;
+    if (progressed) {
+      requests.helped('beacon-blocks', from);
+      this.ask(from);
+    } else {
+      requests.failed('beacon-blocks', from, epochs.latest === undefined ? FIRST_EPOCH_POLL_MS : undefined);
+    }
   }
 
   /** Judges an encoded beacon block, and takes it if it is the next one. Throws `DecodeError`. */
@@ -62,6 +68,7 @@ export class BeaconLink {
       return outcome.verdict;
     }
     this.heard = true;
+    requests.helped('beacon-blocks', BEACON);
     // Nothing waits for this write: what rests on it is written after it.
     step.push({ kind: 'persist', request: requests.number(), record: { kind: 'beacon-block', block, hash: outcome.hash } });
     const epoch = epochs.latest?.assignment.epoch;

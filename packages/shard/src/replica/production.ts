@@ -58,8 +58,8 @@ export interface ProductionModules {
   readonly epochs: Epochs;
   /** Outgoing entries that their destinations have consumed and the database still has; takes them. */
   readonly takeConsumed: () => Extract<PersistRecord, { kind: 'shard-block' }>['consumed'];
-  /** Asks a source for its messages from a sequence on. */
-  readonly pull: (source: ShardId, fromSequence: number) => void;
+  /** A waiting block lacks a source's messages from a sequence on. */
+  readonly lack: (source: ShardId, fromSequence: number) => void;
   /** Asks for epochs that this node has not heard of. */
   readonly askEpochs: () => void;
   readonly behind: (height: number, from: number) => void;

@@ -14,8 +14,8 @@ export interface QueuedProposal extends ForeignBlock {
 
 /** What a proposal is judged by, and where what it lacks comes from. */
 export interface ProposalQueueModules extends SenderModules, HeaderRules {
-  /** Asks a source for its messages from a sequence on. */
-  readonly pull: (source: ShardId, fromSequence: number) => void;
+  /** A waiting block lacks a source's messages from a sequence on. */
+  readonly lack: (source: ShardId, fromSequence: number) => void;
   /** Asks for epochs that this node has not heard of. */
   readonly askEpochs: () => void;
 }
@@ -67,7 +67,7 @@ export class ProposalQueue {
   }
 
   private judge(proposal: QueuedProposal, parent: Parent): NextProposal | undefined {
-    const { epochs, inbox, step, askEpochs, pull } = this.modules;
+    const { epochs, inbox, step, askEpochs, lack } = this.modules;
     const refuse = (reason: string): NextProposal => ({ kind: 'refuse', proposal, reason });
     if (epochs.get(proposal.header.epoch) === undefined) {
       askEpochs();
@@ -79,7 +79,7 @@ export class ProposalQueue {
     if (lacks === 'lies') return refuse('inbox');
     const { transactions } = proposal.senders;
     if (transactions === 'bad') return refuse('transaction');
-    for (const [source, sequence] of lacks) pull(source, sequence);
+    for (const [source, sequence] of lacks) lack(source, sequence);
     return lacks.size > 0 || transactions === 'waiting' ? undefined : { kind: 'execute', proposal, transactions };
   }
 
@@ -87,7 +87,7 @@ export class ProposalQueue {
   pullLacks(): void {
     for (const { input } of this.waiting) {
       const lacks = inboxLack(this.modules.inbox, input);
-      if (lacks !== 'lies') for (const [source, sequence] of lacks) this.modules.pull(source, sequence);
+      if (lacks !== 'lies') for (const [source, sequence] of lacks) this.modules.lack(source, sequence);
     }
   }
 

@@ -21,8 +21,6 @@ import type { ReplicaCounters } from './types.ts';
 
 /** A gap in a source's sequence is asked for after this long: gossip may still bring it. */
 const PULL_DELAY_MS = 200;
-/** A source that has not helped is asked again after at most this long. */
-const PULL_BACKOFF_MAX_MS = 3_000;
 
 /** What the exchange of receipts works with. */
 export interface ReceiptModules {
@@ -41,11 +39,6 @@ export interface ReceiptModules {
   readonly behind: (height: number) => void;
 }
 
-interface Backoff {
-  readonly failures: number;
-  readonly untilMs: number;
-}
-
 /** Receives other shards' receipt batches and announcements, and pulls what gossip has lost (R14). */
 export class Receipts {
   private readonly shard: ShardId;
@@ -53,7 +46,6 @@ export class Receipts {
   /** Heights that were announced, by shard. */
   private readonly announced = new Map<ShardId, number>();
   private readonly consumedSequences = new Map<ShardId, number>();
-  private readonly backoffs = new Map<ShardId, Backoff>();
   private readonly consumedEntries: { readonly destination: ShardId; readonly firstSequence: number }[] = [];
   /** Shards that have announced something since the last {@link probe}. */
   private readonly heard = new Set<ShardId>();
@@ -93,7 +85,7 @@ export class Receipts {
 
   /** Judges an encoded announcement: what its shard has sent here, and what of ours it has consumed. Throws `DecodeError`. */
   takeAnnouncement(data: Uint8Array): Verdict {
-    const { crypto, headers, inbox, outbox } = this.modules;
+    const { crypto, headers, inbox, outbox, requests } = this.modules;
     const { header, certificate, pairs } = decodeAnnouncement(data);
     if (header.shard !== this.shard && !inbox.knows(header.shard)) return reject('header-shard');
     if ((this.announced.get(header.shard) ?? 0) >= header.height) return ignore('announcement-old');
@@ -111,8 +103,7 @@ export class Receipts {
     }
     this.announced.set(header.shard, header.height);
     this.heard.add(header.shard);
-    // It lives: what failed before may work now.
-    this.backoffs.delete(header.shard);
+    requests.helped('batches', header.shard);
     inbox.announce(header.shard, own.sentSequence);
     this.consumedSequences.set(header.shard, own.consumedSequence);
     this.consumedEntries.push(...outbox.consumed(header.shard, own.consumedSequence));
@@ -120,8 +111,8 @@ export class Receipts {
     return ACCEPT;
   }
 
-  private armPull(): void {
-    if (this.pullArmed || this.modules.inbox.incomplete().length === 0) return;
+  private armPull(needed = this.modules.inbox.incomplete().length > 0): void {
+    if (this.pullArmed || !needed) return;
     this.pullArmed = true;
     this.modules.step.push({ kind: 'set-timer', timer: 'pull', delayMs: PULL_DELAY_MS });
   }
@@ -134,12 +125,15 @@ export class Receipts {
 
   /** Asks for what is known to be sent and has not come; keeps the timer going while there is any. */
   private pull(): void {
-    const { inbox, step } = this.modules;
-    for (const source of inbox.incomplete()) {
-      const backoff = this.backoffs.get(source);
-      if (backoff === undefined || backoff.untilMs <= step.nowMs) this.ask(source);
-    }
+    for (const source of this.modules.inbox.incomplete()) this.ask(source);
     this.armPull();
+  }
+
+  /** A block that waits lacks a source's messages from a sequence on. To be called at each step while it does: they are asked for as often as {@link Requests} allows. */
+  lack(source: ShardId, fromSequence: number): void {
+    this.ask(source, fromSequence);
+    // A step may be what is lacking: after a rest, nothing else need bring one.
+    this.armPull(true);
   }
 
   /**
@@ -152,8 +146,8 @@ export class Receipts {
     }
   }
 
-  /** Asks a source for its messages to this shard from a sequence on, unless a question to it is open. */
-  ask(source: ShardId, fromSequence = this.modules.inbox.missing(source)): void {
+  /** Asks a source for its messages to this shard from a sequence on, unless a question to it is open or it rests. */
+  private ask(source: ShardId, fromSequence = this.modules.inbox.missing(source)): void {
     const { requests, inbox, step } = this.modules;
     if (fromSequence === undefined || !inbox.knows(source)) return;
     const effect = requests.ask(source, { kind: 'batches', destination: this.shard, fromSequence });
@@ -162,17 +156,15 @@ export class Receipts {
     step.log({ level: 'info', event: 'receipts.pull', fields: { source, fromSequence } });
   }
 
-  /** What an answer to a pull came to: the next part is asked for at once, or the source is left alone for a while. */
+  /** What an answer to a pull came to: the next part is asked for at once, or somebody else is, later. */
   pulled(source: ShardId, progressed: boolean): void {
+    const { requests } = this.modules;
     if (progressed) {
-      this.backoffs.delete(source);
+      requests.helped('batches', source);
       this.pull();
-      return;
+    } else {
+      requests.failed('batches', source);
+      this.armPull();
     }
-    this.modules.requests.rotate(source);
-    const failures = (this.backoffs.get(source)?.failures ?? 0) + 1;
-    const delayMs = Math.min(PULL_BACKOFF_MAX_MS, PULL_DELAY_MS * 2 ** Math.min(failures, 8));
-    this.backoffs.set(source, { failures, untilMs: this.modules.step.nowMs + delayMs });
-    this.armPull();
   }
 }

@@ -1,4 +1,4 @@
-import { ACCEPT, BEACON, type CoordinatorRecord, crossShardId, DecodeError, ignore, reject, TOPICS, type TxHash, type Verdict } from '@shardlab/crosslink';
+import { ACCEPT, BEACON, type CoordinatorRecord, crossShardId, DecodeError, ignore, reject, type ShardId, TOPICS, type TxHash, type Verdict } from '@shardlab/crosslink';
 import { BeaconFollower, type BeaconTip } from '../beacon/follower.ts';
 import type { ConsensusStatus } from '../consensus/types.ts';
 import type { Core, Effect, Input, Peer, TimerName } from '../effects.ts';
@@ -43,11 +43,8 @@ export class ShardReplica implements Core {
     this.modules = modules;
     const { genesis, genesisHash, shard } = options;
     const { crypto, accounts, outbox, consensus, protocol } = modules;
-    this.requests = new Requests({
-      own: { chain: shard, validator: options.validator },
-      size: (chain) => (chain === BEACON ? genesis.beaconValidators : genesis.shardValidators[chain]!).length,
-      timeoutMs: REQUEST_TIMEOUT_MS,
-    });
+    const size = (chain: ShardId): number => (chain === BEACON ? genesis.beaconValidators : genesis.shardValidators[chain]!).length;
+    this.requests = new Requests({ own: { chain: shard, validator: options.validator }, size, timeoutMs: REQUEST_TIMEOUT_MS }, this.context);
     this.topics = { consensus: TOPICS.consensus(shard), receipts: TOPICS.receipts(shard), transactions: TOPICS.transactions(shard) };
     const { context: step, requests, counters } = this;
     this.mempool = new Mempool(DEFAULT_MEMPOOL, accounts);
@@ -69,7 +66,7 @@ export class ShardReplica implements Core {
     const producing = {
       ...{ step, requests, counters, crypto, consensus, protocol, mempool, inbox, outbox, epochs, behind },
       takeConsumed: this.receipts.takeConsumed.bind(this.receipts),
-      pull: this.receipts.ask.bind(this.receipts),
+      lack: this.receipts.lack.bind(this.receipts),
       askEpochs: () => this.beacon.ask(BEACON),
       stuck: () => this.stuck(),
     };
@@ -77,8 +74,7 @@ export class ShardReplica implements Core {
     const known = (): number => this.production.known;
     const take = this.production.offerCertified.bind(this.production);
     const consumedBy = this.receipts.consumedBy.bind(this.receipts);
-    const size = genesis.shardValidators[shard]!.length;
-    this.catchUp = new CatchUp({ shard, validator: options.validator, size }, { step, requests, crypto, headers, known, take, askEpochs, consumed: consumedBy });
+    this.catchUp = new CatchUp({ shard, validator: options.validator, size: size(shard) }, { step, requests, crypto, headers, known, take, askEpochs, consumed: consumedBy });
   }
 
   /** What agreement waits for, for status and metrics. */
@@ -211,9 +207,7 @@ export class ShardReplica implements Core {
         // An answer is cut at its bound: where it helped, there may be more.
         return this.receipts.pulled(to.chain, this.each(to, items, (item) => this.receipts.takeBatch(item, 'pull')));
       case 'beacon-blocks':
-        if (this.each(to, items, (item) => this.beacon.take(item))) this.beacon.ask(to.chain);
-        else if (items === undefined) this.beacon.failed(to.chain);
-        return undefined;
+        return this.beacon.answered(to.chain, this.each(to, items, (item) => this.beacon.take(item)));
       case 'blocks':
       case 'snapshot-head':
       case 'snapshot-page':

@@ -58,7 +58,7 @@ class ScriptedConsensus implements Consensus {
 function setUp(): { consensus: ScriptedConsensus; agreement: Agreement; at: (nowMs: number, run: () => void) => readonly Effect[]; told: string[] } {
   const consensus = new ScriptedConsensus();
   const step = new StepContext();
-  const requests = new Requests({ own: { chain: CHAIN, validator: 0 }, size: () => 4, timeoutMs: 500 });
+  const requests = new Requests({ own: { chain: CHAIN, validator: 0 }, size: () => 4, timeoutMs: 500 }, step);
   const told: string[] = [];
   const host = {
     validate: () => void told.push('validate'),

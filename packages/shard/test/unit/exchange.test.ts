@@ -6,6 +6,7 @@ import { HeaderCheck } from '../../src/exchange/header-check.ts';
 import { Outbox } from '../../src/exchange/outbox.ts';
 import { Requests } from '../../src/exchange/requests.ts';
 import { proposalDelayMs } from '../../src/production/schedule.ts';
+import { StepContext } from '../../src/step-context.ts';
 import { testCrypto } from '../support/crypto.ts';
 import { testGenesis } from '../support/genesis.ts';
 import { certifiedHeader, epochAfter } from '../support/headers.ts';
@@ -104,7 +105,7 @@ test('outbox: entries by sequence until they are consumed', () => {
 });
 
 test('requests: one of a kind to a chain, closed once', () => {
-  const requests = new Requests({ own: { chain: 5 as ShardId, validator: 2 }, size: () => 4, timeoutMs: 500 });
+  const requests = new Requests({ own: { chain: 5 as ShardId, validator: 2 }, size: () => 4, timeoutMs: 500 }, new StepContext());
   const ask = (to: ShardId, fromHeight = 1): ReturnType<Requests['ask']> => requests.ask(to, { kind: 'headers', fromHeight: fromHeight as Height });
   const first = ask(A);
   assert.ok(first?.kind === 'request');
@@ -127,8 +128,36 @@ test('requests: one of a kind to a chain, closed once', () => {
     return effect.to.validator;
   });
   assert.deepEqual(own, [3, 0, 1, 3], 'nobody asks itself');
-  const alone = new Requests({ own: { chain: A, validator: 0 }, size: () => 1, timeoutMs: 500 });
+  const alone = new Requests({ own: { chain: A, validator: 0 }, size: () => 1, timeoutMs: 500 }, new StepContext());
   assert.equal(alone.ask(A, { kind: 'headers', fromHeight: 1 as Height }), undefined);
+});
+
+test('requests: a chain of which nobody has helped rests, longer each time, and what helps ends it', () => {
+  const step = new StepContext();
+  const requests = new Requests({ own: { chain: 5 as ShardId, validator: 2 }, size: () => 4, timeoutMs: 500 }, step);
+  const start = 1_000_000;
+  /** Asks at every millisecond, as waiting blocks do, of somebody who fails at once; when it was asked. */
+  const hammer = (chain: ShardId, fromMs: number, toMs: number): number[] => {
+    const asked: number[] = [];
+    for (let nowMs = fromMs; nowMs < toMs; nowMs++) {
+      step.begin(start + nowMs);
+      const effect = requests.ask(chain, { kind: 'headers', fromHeight: 1 as Height });
+      if (effect?.kind !== 'request') continue;
+      asked.push(nowMs);
+      requests.close(effect.request);
+      requests.failed('headers', chain);
+    }
+    return asked;
+  };
+  assert.deepEqual(hammer(A, 0, 1_000), [0, 1, 2, 3, 203, 204, 205, 206, 606, 607, 608, 609], 'all four, and then a rest');
+  const later = hammer(A, 1_000, 60_000);
+  assert.ok(later.length < (4 * 59) / 3 + 8, `${later.length} in 59 s`);
+  assert.equal(hammer(5 as ShardId, 60_000, 60_150).length, 3, 'of its own chain, the three others');
+  step.begin(start + 60_001);
+  assert.equal(requests.ask(A, { kind: 'headers', fromHeight: 1 as Height }), undefined);
+  assert.ok(requests.ask(A, { kind: 'beacon-blocks', fromHeight: 1 as Height }), 'other questions do not rest');
+  requests.helped('headers', A);
+  assert.deepEqual(hammer(A, 60_002, 60_010), [60_002, 60_003, 60_004, 60_005]);
 });
 
 test('schedule: at the interval with work, at the heartbeat without, at a deadline in between, never later than a heartbeat', () => {

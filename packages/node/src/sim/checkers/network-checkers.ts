@@ -9,14 +9,15 @@ import { CommitteeChecker } from './committee-checker.ts';
 import { LockAgeChecker } from './lock-age-checker.ts';
 import { SerialOracle } from './serial-oracle.ts';
 import { SerializabilityChecker } from './serializability-checker.ts';
+import { RequestPaceChecker } from './request-pace-checker.ts';
 import { SequenceChecker } from './sequence-checker.ts';
 import { StateChecker } from './state-checker.ts';
 import { SupplyChecker } from './supply-checker.ts';
 import { type BlockChecker, Violations } from './violations.ts';
 
 /**
- * All checkers of one network. They see what nodes store, in the order in which it becomes durable, and nothing else: {@link observe} is the simulated cluster's
- * hook `stored`. Of the project they use crosslink's codecs and verifiers alone.
+ * All checkers of one network. They see what nodes store, in the order in which it becomes durable ({@link observe} is the simulated cluster's
+ * hook `stored`), and, for {@link requests}, that they ask. Of the project they use crosslink's codecs and verifiers alone.
  *
  * What must hold, always (design), and who finds it broken:
  * | property | checker |
@@ -30,6 +31,7 @@ import { type BlockChecker, Violations } from './violations.ts';
  * | 7. the same root on every replica | `CommitteeChecker`: the same blocks, changes and snapshots; `StateChecker` recomputes roots now and then, and at rest |
  * | 8. one owner per account and epoch | `StateChecker` |
  * | 9. after a heal every transaction ends | `AtomicityChecker`, `SequenceChecker` and `CommitteeChecker` at rest, and the swarm's deadline |
+ * | 10. no node asks in a circle | `RequestPaceChecker`, from the effects that nodes carry out |
  */
 export class NetworkCheckers {
   readonly violations = new Violations();
@@ -43,6 +45,7 @@ export class NetworkCheckers {
   readonly serial: SerialOracle;
   readonly serializability: SerializabilityChecker;
   readonly locks: LockAgeChecker;
+  readonly requests: RequestPaceChecker;
   private readonly all: readonly BlockChecker[];
 
   constructor(options: { readonly genesis: Genesis }, modules: { readonly crypto: Crypto & RecoveryPrimitives }) {
@@ -61,6 +64,7 @@ export class NetworkCheckers {
     this.beacon = new BeaconChecker(network, shared);
     this.serializability = new SerializabilityChecker({ ...shared, raised: (key) => this.serial.hasRaised(key) });
     this.locks = new LockAgeChecker({ genesis }, shared);
+    this.requests = new RequestPaceChecker(shared);
     // The state checker asks the serial one what contracts have burned, so that comes first.
     this.all = [this.chain, this.serial, this.state, this.supply, this.sequences, this.atomicity, this.beacon, this.serializability, this.locks];
   }

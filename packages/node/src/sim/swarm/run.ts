@@ -207,6 +207,7 @@ export class SeedRun {
 
   private effect(name: NodeName, effect: Effect): boolean {
     this.watch.effect?.(name, effect, this.world.scheduler.nowUs());
+    this.checkers.requests.effect(name, effect, this.nowMs);
     const armed = this.armed.get(nodeLabel(name));
     if (armed === undefined || this.world.disk(name).queued < unsyncedNeeded(armed.event.kind) || --armed.left > 0) return true;
     return !armed.event.before || this.strike(name, armed.event);

@@ -7,6 +7,14 @@ const EVENT = { atMs: 0, untilMs: 20_000, nodes: ['shard-0'], ms: 0, effect: 0, 
 const FORGER = ground('a forger', { validators: 4, txs: 40 }, { events: [{ ...EVENT, kind: 'forge-receipt', percent: 100 }] });
 const STALE = ground('stale certificates', { validators: 4, txs: 40 }, { events: [{ ...EVENT, kind: 'stale-certificate', percent: 70 }] });
 const LOSSY = ground('loss', { faults: ['loss', 'one-way', 'reorder', 'delay'] });
+/** Some of what a shard was sent has not reached all of its validators when nobody else can be reached any more. */
+const APART = ground('a shard apart', { validators: 4 }, {
+  events: [
+    { ...EVENT, kind: 'loss', percent: 20, nodes: [] },
+    { ...EVENT, kind: 'partition', percent: 0, atMs: 3_000, untilMs: 6_000, nodes: ['shard-0', 'shard-0.1', 'shard-0.2', 'shard-0.3'] },
+    { ...EVENT, kind: 'partition', percent: 0, atMs: 7_000, untilMs: 10_000, nodes: ['shard-0', 'shard-0.1', 'shard-0.2', 'shard-0.3'] },
+  ],
+});
 const THREE = ground('three shards', { shards: 3, txs: 40 });
 
 /** What crosses shards: proofs, certificates, order, delivery. */
@@ -70,5 +78,13 @@ export const RECEIPTS: readonly Mutant[] = [
     ground: THREE,
     seedsMax: 5,
     finds: /^sequences: .* out of order/,
+  },
+  {
+    name: 'failures-unrested',
+    what: 'a node asks again at once whoever could not be reached',
+    edits: [{ file: 'shard/src/exchange/requests.ts', find: '?.untilMs ?? 0) > this.step.nowMs;', replace: '?.untilMs ?? 0) > Infinity;' }],
+    ground: APART,
+    seedsMax: 20,
+    finds: /^requests: .* within the second/,
   },
 ];
