@@ -12,6 +12,11 @@ export const GENESIS_TIMESTAMP_MS = Date.UTC(2026, 0, 1);
 /** The chain id of local test networks by custom (Anvil has 31337, Geth's dev mode 1337). */
 export const CHAIN_ID = 1337;
 
+/** Time between the blocks of a shard with work to do. */
+const BLOCK_INTERVAL_MS = 250;
+/** Of a shard with a committee: each of its blocks costs every validator two rounds of votes, three synced writes and some twenty messages, whatever is in it. */
+const COMMITTEE_INTERVAL_MS = 500;
+
 /** Where the accounts come from, and what each gets. */
 export interface AccountPlan {
   readonly workload: { readonly seed: number; readonly accounts: number } | { readonly seed: number; readonly trace: string };
@@ -42,7 +47,7 @@ export function genesisText(crypto: Crypto, options: GenesisOptions): string {
     shards: options.shards,
     validators: { beacon: committee(null), shards: Array.from({ length: options.shards }, (_, shard) => committee(shard)) },
     parameters: {
-      blockIntervalMs: 250,
+      blockIntervalMs: options.validators === 1 ? BLOCK_INTERVAL_MS : COMMITTEE_INTERVAL_MS,
       heartbeatMs: 1_000,
       deadlineMs: 30_000,
       blockGasLimit: 120_000_000,

@@ -4,8 +4,10 @@ import type { StepContext } from '../step-context.ts';
 import { Patience } from './patience.ts';
 import type { AgreedHead, Consensus, ConsensusOutput, Proposal } from './types.ts';
 
-/** Least time that a leader gets, in block intervals: one to propose, and two rounds of votes with room to spare. */
-const TIMEOUT_INTERVALS = 4;
+/** Least time that a leader gets, in milliseconds: to propose, and for two rounds of votes with room to spare. */
+const TIMEOUT_MIN_MS = 1_000;
+/** And in block intervals: a leader whose clock is late by one is no dead leader. */
+const TIMEOUT_INTERVALS = 2;
 /**
  * What was said is said again after this long without progress, at the least, in milliseconds, then after twice as long each time, at most so often: a machine that is
  * too slow must not be given more to do.
@@ -63,7 +65,7 @@ export class Agreement {
     this.options = options;
     this.modules = modules;
     this.host = host;
-    this.patience = new Patience(TIMEOUT_INTERVALS * options.blockIntervalMs);
+    this.patience = new Patience(Math.max(TIMEOUT_MIN_MS, TIMEOUT_INTERVALS * options.blockIntervalMs));
   }
 
   /** After a start: says again what was said before, and has what was voted for executed again. */

@@ -55,7 +55,7 @@ class ScriptedConsensus implements Consensus {
   }
 }
 
-function setUp(): { consensus: ScriptedConsensus; agreement: Agreement; at: (nowMs: number, run: () => void) => readonly Effect[]; told: string[] } {
+function setUp(blockIntervalMs = BASE_MS / 4): { consensus: ScriptedConsensus; agreement: Agreement; at: (nowMs: number, run: () => void) => readonly Effect[]; told: string[] } {
   const consensus = new ScriptedConsensus();
   const step = new StepContext();
   const requests = new Requests({ own: { chain: CHAIN, validator: 0 }, size: () => 4, timeoutMs: 500 }, step);
@@ -66,7 +66,7 @@ function setUp(): { consensus: ScriptedConsensus; agreement: Agreement; at: (now
     behind: (height: number, from: number) => void told.push(`behind ${height} ${from}`),
     stuck: () => void told.push('stuck'),
   };
-  const agreement = new Agreement({ chain: CHAIN, size: 4, blockIntervalMs: BASE_MS / 4 }, { step, requests, consensus }, host);
+  const agreement = new Agreement({ chain: CHAIN, size: 4, blockIntervalMs }, { step, requests, consensus }, host);
   const at = (nowMs: number, run: () => void): readonly Effect[] => {
     step.begin(nowMs);
     run();
@@ -105,6 +105,14 @@ test('a leader is suspected after its time, not before, and not while it makes p
   assert.deepEqual(consensus.calls, ['suspect'], 'the next leader has twice the time');
   at(4_000, () => agreement.viewTimer(4_000));
   assert.deepEqual(consensus.calls, ['suspect', 'suspect']);
+});
+
+test('a leader gets a second, or two block intervals where that is more', () => {
+  for (const [intervalMs, timeoutMs] of [[10, 1_000], [250, 1_000], [500, 1_000], [501, 1_002], [1_000, 2_000]] as const) {
+    const { agreement, at } = setUp(intervalMs);
+    const [timer] = timers(at(0, () => agreement.watch(0))).filter((text) => text.startsWith('view '));
+    assert.equal(timer, `view ${timeoutMs}`);
+  }
 });
 
 test('without work no timer runs, and a view change that no quorum wants suspects nobody', () => {

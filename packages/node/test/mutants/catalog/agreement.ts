@@ -30,7 +30,7 @@ const WITNESS = ground('a mute witness', { ...COMMITTEE_OF_FOUR, txs: 120, laten
     { ...EVENT, kind: 'one-way', nodes: ['shard-0.3'] },
     ...[burst(0, 400), burst(7, 400)].flatMap((atMs): FaultEvent[] => [
       { ...EVENT, kind: 'crash-all', atMs, untilMs: atMs, ms: 50 },
-      { ...EVENT, kind: 'partition', atMs, untilMs: atMs + 9_000, nodes: ['shard-0'] },
+      { ...EVENT, kind: 'partition', atMs, untilMs: atMs + 4_500, nodes: ['shard-0'] },
     ]),
   ],
 });
