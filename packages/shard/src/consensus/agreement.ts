@@ -68,6 +68,11 @@ export class Agreement {
     this.patience = new Patience(Math.max(TIMEOUT_MIN_MS, TIMEOUT_INTERVALS * options.blockIntervalMs));
   }
 
+  /** What agreeing on a block has taken lately, in milliseconds. */
+  get blockMs(): number {
+    return this.patience.blockMs;
+  }
+
   /** After a start: says again what was said before, and has what was voted for executed again. */
   start(): void {
     if (this.options.size > 1) this.perform(this.modules.consensus.retransmit());

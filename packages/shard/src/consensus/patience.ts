@@ -33,6 +33,11 @@ export class Patience {
     this.leastMs = leastMs;
   }
 
+  /** What blocks have taken lately, from when they were due. */
+  get blockMs(): number {
+    return this.latencyMs;
+  }
+
   /** What a leader of a first view gets. */
   get calmMs(): number {
     return Math.max(this.leastMs, Math.min(CALM_MAX_MS, LATENCY_FACTOR * this.latencyMs));

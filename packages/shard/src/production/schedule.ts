@@ -1,3 +1,8 @@
+/** A committee's blocks are so many times as far apart as agreeing on one has taken lately, … */
+const AGREEMENT_SHARES = 3;
+/** … but this many block intervals at most: nothing waits for longer. */
+const INTERVALS_MAX = 2;
+
 /** When a chain makes its next block (R5). */
 export interface ScheduleOptions {
   /** Pending work forces blocks at this interval. */
@@ -16,4 +21,12 @@ export function proposalDelayMs(options: ScheduleOptions, parentTimestampMs: num
   const idle = parentTimestampMs + heartbeatMs;
   const at = hasWork ? earliest : dueMs === undefined ? idle : Math.min(idle, Math.max(earliest, dueMs + 1));
   return Math.max(0, Math.min(heartbeatMs, at - nowMs));
+}
+
+/**
+ * Milliseconds between the blocks of a committee. Agreeing costs the same for each block, whatever is in it, so a machine that has become slow makes fewer and fuller
+ * ones. `agreementMs`: what a block has taken lately; 0 = not known.
+ */
+export function committeeIntervalMs(blockIntervalMs: number, agreementMs: number): number {
+  return Math.round(Math.max(blockIntervalMs, Math.min(AGREEMENT_SHARES * agreementMs, INTERVALS_MAX * blockIntervalMs)));
 }

@@ -22,11 +22,11 @@ import type { Requests } from '../exchange/requests.ts';
 import { nextBaseFee } from '../execution/fees.ts';
 import type { BlockProposal, ExecutedBlock, Leftover } from '../execution/types.ts';
 import type { Mempool } from '../mempool/mempool.ts';
-import { proposalDelayMs } from '../production/schedule.ts';
 import type { StepContext } from '../step-context.ts';
 import type { AdmissionBatch } from '../transaction/admission-record.ts';
 import type { PoolTransaction } from '../transaction/types.ts';
 import { BlockSenders, type CertifiedBlock, decodeProposal, diverged, type ForeignBlock } from './checks.ts';
+import { Pace } from './pace.ts';
 import { ProposalQueue, type QueuedProposal } from './proposal-queue.ts';
 import { Announcer, blockLine, publishBlock } from './publication.ts';
 import { type Parent, Speculation } from './speculation.ts';
@@ -88,8 +88,7 @@ export class Production {
   private readonly proposals: ProposalQueue;
   private readonly certified = new Map<number, CertifiedBlock>();
   private replaySenders: { readonly hash: Hash32; readonly senders: BlockSenders } | undefined;
-  /** When the timer `propose` is set for. */
-  private proposeAtMs: number | undefined;
+  private readonly pace: Pace;
 
   constructor(options: { readonly genesis: Genesis; readonly shard: ShardId; readonly validator: number }, modules: ProductionModules, head: FinalHead) {
     const { genesis, shard, validator } = options;
@@ -111,6 +110,7 @@ export class Production {
         modules.stuck();
       },
     });
+    this.pace = new Pace({ parameters: genesis.parameters, committee: this.size > 1 }, { ...modules, agreement: this.agreement });
   }
 
   /** The last final block: executed, certified, and stored. */
@@ -134,7 +134,7 @@ export class Production {
 
   /** The timer `propose` has fired. */
   proposeTimer(): void {
-    this.proposeAtMs = undefined;
+    this.pace.fired();
     this.work();
   }
 
@@ -142,23 +142,12 @@ export class Production {
   get dueAtMs(): number | undefined {
     const { epochs, consensus, step } = this.modules;
     if (epochs.latest === undefined) return undefined;
-    return step.nowMs + (consensus.busy ? 0 : this.delayMs(this.finalHead));
+    return step.nowMs + (consensus.busy ? 0 : this.pace.delayMs(this.finalHead));
   }
 
   /** To be called at the end of each step: what is due and does not come is suspected. */
   watch(): void {
     if (this.size > 1) this.agreement.watch(this.dueAtMs);
-  }
-
-  /** How long until the block after `parent` may be proposed. */
-  private delayMs(parent: Parent): number {
-    const { mempool, inbox, protocol, step } = this.modules;
-    const { timestampMs } = parent.header;
-    const delay = (hasWork: boolean, dueMs?: number): number => proposalDelayMs(this.genesis.parameters, timestampMs, step.nowMs, hasWork, dueMs);
-    if (mempool.ready || inbox.ready(parent.pairs)) return delay(true);
-    const due = protocol.nextDue();
-    // A transaction that waits for its retry is pending work: its backoff counts blocks.
-    return delay(due.height !== undefined, due.timestampMs);
   }
 
   /** Does what comes next, if it can be done. To be called whenever something has come that a block could need or take. */
@@ -170,32 +159,21 @@ export class Production {
   }
 
   private scheduleProposal(): void {
-    const { epochs, consensus, step } = this.modules;
+    const { epochs, consensus } = this.modules;
     const epoch = epochs.latest;
     if (epoch === undefined) return;
-    const { blockIntervalMs } = this.genesis.parameters;
     const { header } = this.finalHead;
-    const { proposeAtMs } = this;
-    // Nothing can make a block due before its interval has passed, and the timer is set for no later.
-    if (proposeAtMs !== undefined && proposeAtMs > step.nowMs && proposeAtMs <= header.timestampMs + blockIntervalMs) return;
+    if (this.pace.armedFor(header)) return;
     for (let height = header.height + 1; height <= header.height + WINDOW; height++) {
       const parentHash = consensus.mayPropose(height);
       if (parentHash === undefined) continue;
       const parent = this.parent(parentHash);
       if (parent === undefined || height <= this.known) continue;
-      const delayMs = this.delayMs(parent);
-      if (delayMs > 0) this.arm(delayMs);
+      const delayMs = this.pace.delayMs(parent);
+      if (delayMs > 0) this.pace.arm(delayMs);
       else this.build(epoch, parent);
       return;
     }
-  }
-
-  private arm(delayMs: number): void {
-    const { step } = this.modules;
-    const atMs = step.nowMs + delayMs;
-    if (this.proposeAtMs !== undefined && this.proposeAtMs > step.nowMs && this.proposeAtMs <= atMs) return;
-    this.proposeAtMs = atMs;
-    step.push({ kind: 'set-timer', timer: 'propose', delayMs });
   }
 
   /** What can be built on: the final head, or a block that was executed on top of it. */

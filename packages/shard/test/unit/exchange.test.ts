@@ -5,7 +5,7 @@ import { Epochs } from '../../src/exchange/epochs.ts';
 import { HeaderCheck } from '../../src/exchange/header-check.ts';
 import { Outbox } from '../../src/exchange/outbox.ts';
 import { Requests } from '../../src/exchange/requests.ts';
-import { proposalDelayMs } from '../../src/production/schedule.ts';
+import { committeeIntervalMs, proposalDelayMs } from '../../src/production/schedule.ts';
 import { StepContext } from '../../src/step-context.ts';
 import { testCrypto } from '../support/crypto.ts';
 import { testGenesis } from '../support/genesis.ts';
@@ -172,4 +172,8 @@ test('schedule: at the interval with work, at the heartbeat without, at a deadli
   assert.equal(delay(10_401, false, 10_400), 0);
   assert.equal(delay(10_000, false, 99_000), 1_000);
   assert.equal(delay(1_000, true), 1_000, 'the clock jumped back');
+});
+
+test('schedule: the slower a committee agrees, the further apart its blocks, up to twice the interval', () => {
+  assert.deepEqual([0, 100, 166, 200, 333.4, 5_000].map((agreementMs) => committeeIntervalMs(500, agreementMs)), [500, 500, 500, 600, 1_000, 1_000]);
 });
