@@ -92,6 +92,7 @@ test('answers that nobody asked for, that are empty, failed, late, twice or garb
     assert.deepEqual(effects.filter(({ kind }) => kind === 'penalise').length, 1, 'a bad answer costs its sender, once');
     assert.deepEqual(step({ kind: 'answer', request: first!.request, items: [new Uint8Array(3)] }).filter(({ kind }) => kind === 'penalise'), []);
     for (const { request } of rest) assert.deepEqual(step({ kind: 'answer', request, items: undefined }).filter(({ kind }) => kind === 'request'), []);
+    nowMs += 3_000;
     const again = step({ kind: 'timer', timer: 'follow' }).filter((effect) => effect.kind === 'request');
     assert.equal(again.length, asked.length, 'a failed question is asked again with the next timer');
   }
