@@ -7,7 +7,7 @@ import type { Rejection } from './mempool/admission.ts';
 import type { AdmissionBatch } from './transaction/admission-record.ts';
 
 /** Names of a core's timers; setting one again replaces it. */
-export type TimerName = 'propose' | 'pull' | 'follow' | 'view' | 'retransmit' | 'sync';
+export type TimerName = 'propose' | 'pull' | 'follow' | 'view' | 'retransmit' | 'sync' | 'forward';
 
 /** One validator of one chain. */
 export interface Peer {

@@ -191,6 +191,7 @@ export class BeaconReplica implements Core {
         return this.agreement.retransmitTimer(this.dueAtMs);
       case 'pull':
       case 'sync':
+      case 'forward':
         return;
     }
   }

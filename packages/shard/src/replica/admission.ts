@@ -1,4 +1,4 @@
-import { ACCEPT, bytesKey, type Crypto, decodeForward, encodeForward, FORWARD_BYTES_MAX, type Genesis, ignore, reject, type ShardId, TOPICS } from '@shardlab/crosslink';
+import { ACCEPT, bytesKey, type Crypto, decodeForward, type Genesis, ignore, reject, type ShardId } from '@shardlab/crosslink';
 import type { SubmitResult } from '../effects.ts';
 import type { Epochs } from '../exchange/epochs.ts';
 import type { Requests } from '../exchange/requests.ts';
@@ -8,15 +8,11 @@ import type { AccountReader } from '../state/shard-state.ts';
 import type { StepContext } from '../step-context.ts';
 import type { AdmissionBatch } from '../transaction/admission-record.ts';
 import type { PoolTransaction } from '../transaction/types.ts';
+import type { Forwarding } from './forwarding.ts';
 import { increment, type ReplicaCounters } from './types.ts';
 
 /** Transactions whose senders are being recovered. */
 const RECOVERING_MAX = 65_536;
-
-/** Transactions in one message to the committee. */
-const FORWARD_ITEMS_MAX = 4_096;
-/** Bytes of waiting transactions that are said again when nothing moves. */
-const FORWARD_AGAIN_BYTES = 16 * 1024;
 
 interface Submission {
   /** Of the submission, or of the message. */
@@ -34,6 +30,8 @@ export interface AdmissionModules {
   readonly mempool: Mempool;
   readonly accounts: AccountReader;
   readonly epochs: Epochs;
+  /** To the rest of the committee; `undefined` = there is none. */
+  readonly forwarding: Forwarding | undefined;
 }
 
 /** Takes signed transactions in: has their senders recovered, judges them, and answers each submission exactly once. */
@@ -41,16 +39,13 @@ export class Admission {
   private readonly genesis: Genesis;
   private readonly shard: ShardId;
   private readonly modules: AdmissionModules;
-  private readonly alone: boolean;
   private readonly submissions = new Map<number, Submission>();
   private recovering = 0;
-  private forwards = 0;
 
   constructor(options: { readonly genesis: Genesis; readonly shard: ShardId }, modules: AdmissionModules) {
     this.genesis = options.genesis;
     this.shard = options.shard;
     this.modules = modules;
-    this.alone = options.genesis.shardValidators[options.shard]!.length === 1;
   }
 
   /** New transactions, unjudged. */
@@ -88,6 +83,7 @@ export class Admission {
     const submission = this.submissions.get(request);
     if (submission === undefined) return false;
     const { token, from, raws } = submission;
+    const { forwarding } = this.modules;
     this.submissions.delete(request);
     this.recovering -= raws.length;
     const results = raws.map((_, index): SubmitResult => {
@@ -99,28 +95,8 @@ export class Admission {
       return true;
     }
     this.reply(token, results);
-    this.forward(raws.filter((_, index) => results[index]!.rejection === undefined));
+    forwarding?.add(raws.filter((_, index) => results[index]!.rejection === undefined));
     return true;
-  }
-
-  /** Hands transactions to the rest of the committee, so that whoever proposes has them. */
-  private forward(raws: readonly Uint8Array[]): void {
-    if (this.alone || raws.length === 0) return;
-    const topic = TOPICS.transactions(this.shard);
-    let first = 0;
-    let bytes = 0;
-    raws.forEach((raw, index) => {
-      bytes += raw.length;
-      if (bytes < FORWARD_BYTES_MAX && index + 1 - first < FORWARD_ITEMS_MAX && index + 1 < raws.length) return;
-      this.modules.step.push({ kind: 'publish', topic, data: encodeForward(raws.slice(first, index + 1), this.forwards++) });
-      first = index + 1;
-      bytes = 0;
-    });
-  }
-
-  /** Nothing moves: the proposer may not have what waits here. */
-  forwardAgain(): void {
-    this.forward(this.modules.mempool.sample(FORWARD_AGAIN_BYTES));
   }
 
   private admit(batch: AdmissionBatch, index: number): SubmitResult {

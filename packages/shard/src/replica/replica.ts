@@ -11,11 +11,14 @@ import { StepContext } from '../step-context.ts';
 import { Admission } from './admission.ts';
 import { BeaconLink } from './beacon-link.ts';
 import { CatchUp } from './catch-up.ts';
+import { Forwarding } from './forwarding.ts';
 import { Production } from './production.ts';
 import { Receipts } from './receipts.ts';
 import { type FinalHead, increment, type ReplicaCounters, type ReplicaModules, type ReplicaOptions, type ReplicaStart } from './types.ts';
 
 const REQUEST_TIMEOUT_MS = 3_000;
+/** Messages with new transactions to the rest of the committee, within one block interval. */
+const FORWARDS_PER_BLOCK = 2;
 
 /**
  * One shard's replica: pool, executor, agreement and two-phase commit in one step function (R1). It never waits, and knows nothing of sockets, disks and
@@ -32,6 +35,8 @@ export class ShardReplica implements Core {
   private readonly requests: Requests;
   private readonly follower: BeaconFollower;
   private readonly admission: Admission;
+  /** `undefined` = this validator is the only one. */
+  private readonly forwarding: Forwarding | undefined;
   private readonly production: Production;
   private readonly receipts: Receipts;
   private readonly beacon: BeaconLink;
@@ -62,7 +67,9 @@ export class ShardReplica implements Core {
     const behind = (height: number): void => this.catchUp.behind(height);
     const height = (): number => this.production.head.header.height;
     this.receipts = new Receipts(shard, { step, requests, counters, crypto, headers, inbox, outbox, askEpochs, height, behind });
-    this.admission = new Admission(options, { step, requests, counters, crypto, mempool, accounts, epochs });
+    const intervalMs = parameters.blockIntervalMs / FORWARDS_PER_BLOCK;
+    this.forwarding = size(shard) === 1 ? undefined : new Forwarding({ shard, intervalMs }, { step, mempool });
+    this.admission = new Admission(options, { step, requests, counters, crypto, mempool, accounts, epochs, forwarding: this.forwarding });
     const producing = {
       ...{ step, requests, counters, crypto, consensus, protocol, mempool, inbox, outbox, epochs, behind },
       takeConsumed: this.receipts.takeConsumed.bind(this.receipts),
@@ -85,7 +92,7 @@ export class ShardReplica implements Core {
   /** Nothing has been agreed on for a while: others may be ahead, or lack what waits here. */
   private stuck(): void {
     this.catchUp.ask();
-    if (this.mempool.ready) this.admission.forwardAgain();
+    if (this.mempool.ready) this.forwarding?.again();
   }
 
   /** The last final block: executed, certified, and stored. */
@@ -159,6 +166,8 @@ export class ShardReplica implements Core {
         return this.production.agreement.retransmitTimer(this.production.dueAtMs);
       case 'sync':
         return this.catchUp.timer();
+      case 'forward':
+        return this.forwarding?.timer();
     }
   }
 
