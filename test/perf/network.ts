@@ -24,7 +24,7 @@ const SETUPS = {
   erc20: { validators: 1, first: 0.105, load: ['--workload', 'erc20'], transactions: "OpenZeppelin ERC-20 transfers, type 2, signed, each within its shard" },
 } as const;
 type Setup = keyof typeof SETUPS;
-/** Before anything is measured, at half of the first rate: until it is compiled, the same code takes several times as long, in each process anew. */
+/** Before anything is judged, at the first rate: until it is compiled, the same code takes several times as long, in each process anew. */
 const WARM_S = 30;
 const STAGE_S = 15;
 const SUSTAINED_S = 60;
@@ -206,7 +206,7 @@ async function findSustained(setup: Setup, dataDir: string, bound: number, stage
     return { held: stage.held, report };
   };
   const first = RATIOS.indexOf(SETUPS[setup].first);
-  const warm = await load(dataDir, (bound * SETUPS[setup].first) / 2, WARM_S, [...SETUPS[setup].load, '--seed', '98', '--no-audit']);
+  const warm = await load(dataDir, bound * SETUPS[setup].first, WARM_S, [...SETUPS[setup].load, '--seed', '98', '--no-audit']);
   stages.push(stageOf(setup, warm, bound, WARM_S));
   let at = first;
   while (at < RATIOS.length && (await offer(at, STAGE_S, false)).held) at++;

@@ -108,9 +108,10 @@ export class LoadEngine {
       refused: (refusal) => this.refused(refusal),
       failed: (error) => this.fail(error),
     });
-    this.submitters = modules.endpoints.map((endpoints, shard) =>
-      endpoints.lanes().map((lane) => new ShardSubmitter({ shard, load }, { endpoints: lane, http: modules.http, events: events(shard) })),
-    );
+    this.submitters = modules.endpoints.map((endpoints, shard) => {
+      const lanes = endpoints.lanes();
+      return lanes.map((lane) => new ShardSubmitter({ shard, validators: lanes.length, load }, { endpoints: lane, http: modules.http, events: events(shard) }));
+    });
     const tracker = new OutcomeTracker(this.book, this.pacer);
     this.pollers = modules.endpoints.map((endpoints, shard) => {
       const block = (block: Parameters<OutcomeTracker['block']>[1]): void => tracker.block(shard, block, modules.nowMs());

@@ -11,10 +11,11 @@ const BATCH_BYTES_MAX = 1_000_000;
 /** How long a node may take for one batch. */
 const BATCH_TIMEOUT_MS = 15_000;
 /**
- * A node gets requests this far apart at the least, unless {@link GATHERED_ENOUGH} transactions are due: what comes with a request costs every validator of the shard a message and a job of sender
- * recovery, which for one transaction each is more than the transaction itself.
+ * A validator gets requests this far apart at the least, in milliseconds, unless {@link GATHERED_ENOUGH} transactions are due: each request costs every validator of the shard a job of sender recovery and
+ * more, which for one transaction is more than the transaction itself. Committees make blocks half as often, and share what comes among their validators.
  */
 const GATHER_MS = 100;
+const COMMITTEE_GATHER_MS = 250;
 const GATHERED_ENOUGH = 64;
 const BACKOFF_MIN_MS = 50;
 const BACKOFF_MAX_MS = 1000;
@@ -71,6 +72,7 @@ class Fifo {
  */
 export class ShardSubmitter {
   private readonly shard: number;
+  private readonly gatherMs: number;
   private readonly load: SignedLoad;
   private readonly endpoints: ShardEndpoints;
   private readonly http: HttpTransport;
@@ -88,10 +90,11 @@ export class ShardSubmitter {
   private away = false;
 
   constructor(
-    options: { readonly shard: number; readonly load: SignedLoad },
+    options: { readonly shard: number; readonly validators: number; readonly load: SignedLoad },
     modules: { readonly endpoints: ShardEndpoints; readonly http: HttpTransport; readonly events: SubmitterEvents },
   ) {
     this.shard = options.shard;
+    this.gatherMs = options.validators === 1 ? GATHER_MS : COMMITTEE_GATHER_MS;
     this.load = options.load;
     this.endpoints = modules.endpoints;
     this.http = modules.http;
@@ -127,7 +130,7 @@ export class ShardSubmitter {
   /** Starts a request if there is something to send and none is under way. Called at each tick. */
   pump(nowMs: number, signal: AbortSignal): void {
     if (this.busy || nowMs < this.pauseUntilMs || signal.aborted) return;
-    if (nowMs - this.sentMs < GATHER_MS && this.fresh.length + this.again.length < GATHERED_ENOUGH) return;
+    if (nowMs - this.sentMs < this.gatherMs && this.fresh.length + this.again.length < GATHERED_ENOUGH) return;
     const batch = this.take();
     if (batch.length === 0) return;
     this.busy = true;
