@@ -3,9 +3,13 @@
  * each benchmark compares with a peer or a bound of the same run (`ratio`), because figures of different machines do not compare.
  * On a terminal a table follows on stderr. Exit code: 0, 1 if a benchmark failed, 2 for an unknown name.
  */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { availableParallelism, cpus, totalmem } from 'node:os';
+import { createInterface } from 'node:readline';
 import { createCrypto } from '../packages/node/src/crypto/create-crypto.ts';
 import { createEvmCrypto, createExecutionCrypto } from '../packages/node/src/crypto/create-evm-crypto.ts';
+import { threadFlags } from '../packages/node/src/execution/v8-flags.ts';
 
 /** One line of output. */
 type BenchRecord = Readonly<Record<string, unknown>> & { readonly bench: string };
@@ -16,6 +20,8 @@ interface Benchmark {
   readonly exportName: string;
   /** Makes the arguments, if there are any. */
   readonly args?: () => Promise<readonly unknown[]>;
+  /** V8's options that it is to run with, in a process of its own. */
+  readonly flags?: readonly string[];
 }
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
@@ -27,7 +33,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   storage: { module: '../packages/shard/test/perf/storage.ts', exportName: 'benchStorage', args: async () => [await createCrypto()] },
   'contract-blocks': { module: '../test/perf/contract-blocks.ts', exportName: 'benchContractBlocks', args: async () => [await createExecutionCrypto()] },
   evm: { module: '../test/perf/evm.ts', exportName: 'benchEvm', args: async () => [await createEvmCrypto()] },
-  parallel: { module: '../test/perf/parallel.ts', exportName: 'benchParallel', args: async () => [await createEvmCrypto()] },
+  parallel: { module: '../test/perf/parallel.ts', exportName: 'benchParallel', args: async () => [await createEvmCrypto()], flags: threadFlags(2) },
   network: { module: '../test/perf/network.ts', exportName: 'benchNetwork' },
   'network-erc20': { module: '../test/perf/network.ts', exportName: 'benchErc20Network' },
   committees: { module: '../test/perf/network.ts', exportName: 'benchCommittees' },
@@ -35,9 +41,11 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   sim: { module: '../packages/node/test/perf/sim.ts', exportName: 'benchSim' },
 };
 
+const MACHINE = 'machine';
+
 function machine(): BenchRecord {
   return {
-    bench: 'machine',
+    bench: MACHINE,
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
     memoryBytes: totalmem(),
@@ -57,7 +65,20 @@ function records(name: string, value: unknown): BenchRecord[] {
   });
 }
 
-async function runBenchmark(name: string, { module, exportName, args }: Benchmark): Promise<BenchRecord[]> {
+/** This very program in a process of its own, with options of V8. */
+async function runApart(name: string, flags: readonly string[]): Promise<BenchRecord[]> {
+  const child = spawn(process.execPath, [...process.execArgv, ...flags, import.meta.filename, name], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const exit = once(child, 'exit');
+  const found: BenchRecord[] = [];
+  for await (const line of createInterface(child.stdout)) found.push(JSON.parse(line) as BenchRecord);
+  const [code] = (await exit) as [number | null];
+  const failed = found.find((record) => record['error'] !== undefined);
+  if (code !== 0) throw new Error(typeof failed?.['error'] === 'string' ? failed['error'] : `the process of ${name} ended with ${String(code)}`);
+  return found.filter(({ bench }) => bench !== MACHINE);
+}
+
+async function runBenchmark(name: string, { module, exportName, args, flags = [] }: Benchmark): Promise<BenchRecord[]> {
+  if (flags.some((flag) => !process.execArgv.includes(flag))) return records(name, await runApart(name, flags));
   const loaded = (await import(new URL(module, import.meta.url).href)) as Record<string, unknown>;
   const bench = loaded[exportName];
   if (typeof bench !== 'function') throw new Error(`${module} exports no ${exportName}`);

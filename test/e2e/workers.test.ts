@@ -1,6 +1,9 @@
 /** Nodes with execution threads: blocks of contracts' calls come to what the audit expects, threads take part, and a resumed node has them again. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import process from 'node:process';
 import { test } from 'node:test';
+import { threadFlags } from '../../packages/node/src/execution/v8-flags.ts';
 import { type LoadAnswer, startNetwork, type TestNetwork } from '../support/e2e-network.ts';
 
 interface WorkloadAnswer extends LoadAnswer {
@@ -25,6 +28,10 @@ async function drive(network: TestNetwork, workload: string, ...args: readonly s
 
 test('two execution threads a node under contracts, within shards and across; one node is killed and comes back with its threads', async (t) => {
   const network = await startNetwork(t, { workers: 2, accounts: 6_000 });
+  if (process.platform === 'linux') {
+    const commandLine = readFileSync(`/proc/${network.node('shard-0').pid}/cmdline`, 'utf8').split('\0');
+    for (const flag of threadFlags(2)) assert.ok(commandLine.includes(flag), `${flag} is not in ${commandLine.join(' ')}`);
+  }
   await drive(network, 'erc20');
   const first = await Promise.all(['shard-0', 'shard-1'].map((id) => calls(network, id)));
   assert.ok(first.some(({ taken }) => taken > 0), `threads took no part: ${JSON.stringify(first)}`);

@@ -170,7 +170,7 @@ const CONFLICTS = [0, 0.1, 0.5, 1] as const;
 const TARGETS: Readonly<Record<number, number>> = { 0: 1.6, 1: 0.9 };
 const ROUNDS = 16;
 const ROUNDS_SIGNED = 8;
-const DISCARDED = 8;
+const DISCARDED = 24;
 
 /** Measures blocks with more and more conflicts on two workers, against none; swaps in one hot pool; and transfers from their signed bytes on. */
 export async function benchParallel(crypto: EvmCrypto): Promise<ParallelBench[]> {

@@ -2,6 +2,7 @@ import type * as Simulator from './sim/swarm/simulator.ts';
 export { createCrypto } from './crypto/create-crypto.ts';
 export { createEvmCrypto, createExecutionCrypto } from './crypto/create-evm-crypto.ts';
 export { type CryptoNames, type CryptoOptions, type ExecutionCrypto, type NodeCrypto } from './crypto/types.ts';
+export { threadFlags } from './execution/v8-flags.ts';
 export {
   assignRegions,
   formatLatencyModel,

@@ -1,10 +1,11 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { threadFlags } from '@shardlab/node';
 import { usageError } from '../output/cli-error.ts';
 import { type Cluster, type ClusterNode, withNode, writeCluster } from './cluster-file.ts';
 import { controlTokenHash, ensureControlToken } from './control-token.ts';
 import { JsonFields, parseJson } from './json.ts';
 import { clusterPaths, nodePaths } from './layout.ts';
-import { nodeConfig, readReadyFile, writeNodeConfig } from './node-config.ts';
+import { type NodeConfig, nodeConfig, readReadyFile, writeNodeConfig } from './node-config.ts';
 import { type NodeLaunch, readHealth, signalNode, spawnNode, type StartedNode, waitUntilGone } from './node-process.ts';
 import { LOOPBACK } from './ports.ts';
 import { findNodeProcess } from './process-identity.ts';
@@ -136,7 +137,7 @@ class Start {
     return signal === undefined ? this.failed.signal : AbortSignal.any([signal, this.failed.signal]);
   }
 
-  private configure(id: string): void {
+  private configure(id: string): NodeConfig {
     const node = this.node(id);
     const paths = nodePaths(this.options.dataDir, id);
     mkdirSync(paths.directory, { recursive: true });
@@ -155,6 +156,7 @@ class Start {
       controlTokenHash: controlTokenHash(ensureControlToken(this.options.dataDir)),
     });
     writeNodeConfig(paths.configFile, config);
+    return config;
   }
 
   /** Addresses of the beacon's validators that have been ready once: any of them knows the others. */
@@ -168,9 +170,9 @@ class Start {
     try {
       const { dataDir, launch } = this.options;
       const paths = nodePaths(dataDir, id);
-      this.configure(id);
+      const { workers } = this.configure(id);
       rmSync(paths.readyFile, { force: true });
-      const started = spawnNode(launch, paths);
+      const started = spawnNode(launch, threadFlags(workers), paths);
       this.change(id, { pid: started.pid === 0 ? null : started.pid });
       this.progress('starting', id);
       const ready = await waitFor(() => this.readyOf(id, started), this.leftMs(), this.signal);

@@ -1,4 +1,5 @@
 import type { Genesis } from '@shardlab/crosslink';
+import { threadFlags } from '@shardlab/node';
 import { FORK_DEFAULT } from './genesis-file.ts';
 import { type NetworkSize, type NodeIdentity, nodeIdentities } from './layout.ts';
 
@@ -84,6 +85,7 @@ function command(node: NodeIdentity, options: ComposeOptions, bootstrap: readonl
   const service = serviceName(node);
   return [
     'node',
+    ...threadFlags(workers),
     'packages/cli/bin/shardlab.js',
     'node',
     `--id=${node.id}`,

@@ -11,7 +11,7 @@ const HEALTH_TIMEOUT_MS = 2_000;
 
 /** How node processes are started. */
 export interface NodeLaunch {
-  /** The program and its first arguments; `--config FILE` follows. */
+  /** Node.js and its first arguments; `--config FILE` follows. */
   readonly command: readonly [string, ...string[]];
   readonly env: Readonly<Record<string, string | undefined>>;
 }
@@ -39,9 +39,10 @@ function firstLine(file: string, fromByte: number): string | undefined {
 
 /**
  * Starts one node, whose directory and configuration exist, in a session of its own, so that neither Ctrl-C nor the end of this program reaches it. It inherits no stdio: a caller that reads our
- * output through a pipe would otherwise wait for as long as the node lives. Throws nothing: what goes wrong is told by `ended` and `complaint`.
+ * output through a pipe would otherwise wait for as long as the node lives. `flags` are V8's. Throws nothing: what goes wrong
+ * is told by `ended` and `complaint`.
  */
-export function spawnNode(launch: NodeLaunch, paths: NodePaths): StartedNode {
+export function spawnNode(launch: NodeLaunch, flags: readonly string[], paths: NodePaths): StartedNode {
   const stderr = openSync(paths.stderrFile, 'a', 0o644);
   let offset = fstatSync(stderr).size;
   if (offset > STDERR_FILE_BYTES_MAX) {
@@ -49,7 +50,7 @@ export function spawnNode(launch: NodeLaunch, paths: NodePaths): StartedNode {
     offset = 0;
   }
   const [program, ...first] = launch.command;
-  const child = spawn(program, [...first, CONFIG_FLAG, paths.configFile], {
+  const child = spawn(program, [...flags, ...first, CONFIG_FLAG, paths.configFile], {
     cwd: paths.directory,
     detached: true,
     stdio: ['ignore', 'ignore', stderr],

@@ -38,7 +38,7 @@ test('committees: every validator is a service with an id, a host name that URLs
 
 test('seed, accounts, fork, threads, an image that exists, another size of the beacon', () => {
   const text = composeFile({ ...PLAIN, shards: 1, validators: 4, beaconValidators: 1, accounts: 7, seed: 9, fork: 'prague', workers: 2, image: 'registry:5000/lab:2' });
-  for (const word of ['--fork=prague', '--workers=2']) assert.equal(text.split(`- ${word}\n`).length, 6, word);
+  for (const word of ['--fork=prague', '--workers=2', '--single-threaded-gc']) assert.equal(text.split(`- ${word}\n`).length, 6, word);
   assert.ok(text.includes('image: ${SHARDLAB_IMAGE:-registry:5000/lab:2}\n') && !text.includes('build'));
   assert.equal(text.split('--seed=${SHARDLAB_SEED:-9}').length, 6);
   assert.equal(text.split('--accounts=${SHARDLAB_ACCOUNTS:-7}').length, 6);
