@@ -21,7 +21,7 @@ const RATIOS = [0.03, 0.045, 0.06, 0.075, 0.09, 0.105, 0.12, 0.135, 0.145, 0.155
 const SETUPS = {
   network: { validators: 1, first: 0.18, load: ['--cross-shard', String(CROSS_SHARD)], transactions: `transfers of type 2, signed, ${CROSS_SHARD * 100} % cross-shard` },
   committees: { validators: 4, first: 0.145, load: ['--cross-shard', String(CROSS_SHARD)], transactions: `transfers of type 2, signed, ${CROSS_SHARD * 100} % cross-shard` },
-  erc20: { validators: 1, first: 0.105, load: ['--workload', 'erc20'], transactions: "OpenZeppelin ERC-20 transfers, type 2, signed, each within its shard" },
+  erc20: { validators: 1, first: 0.3, load: ['--workload', 'erc20'], transactions: "OpenZeppelin ERC-20 transfers, type 2, signed, each within its shard" },
 } as const;
 type Setup = keyof typeof SETUPS;
 /** Before anything is judged, at the first rate: until it is compiled, the same code takes several times as long, in each process anew. */
