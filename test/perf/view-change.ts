@@ -8,7 +8,7 @@ import { networkStatus } from '../../packages/cli/src/rpc/methods.ts';
 import { load, onNetwork, shardlab } from './network.ts';
 
 /** Half of what a network of this size holds on two cores (`committees`). */
-const RATE = 800;
+const RATE = 1_000;
 const LOAD_S = 30;
 /** The leader dies when the load has run for so long. */
 const KILL_AFTER_MS = 8_000;

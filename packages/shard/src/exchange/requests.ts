@@ -19,6 +19,11 @@ interface Failures {
   readonly untilMs: number;
 }
 
+/** What is asked once at a time, and rests as one. */
+function questionOf(kind: WireRequest['kind'], chain: ShardId): string {
+  return `${kind}/${chain}`;
+}
+
 /**
  * Requests to other nodes that are under way: at most one of a kind to a chain, so that a slow peer is not asked over and over. A chain is asked through one of its
  * validators, and through the next one when that has not helped; validators begin with different ones, so that none is asked by all. A chain of which none has helped
@@ -46,13 +51,13 @@ export class Requests {
   /** The effect that asks a chain; `undefined` while a question of this kind to it is open, it rests from those, or nobody else is there to ask. */
   ask(chain: ShardId, request: WireRequest): Effect | undefined {
     const to = this.target(chain);
-    const rests = (this.failures.get(`${request.kind}/${chain}`)?.untilMs ?? 0) > this.step.nowMs;
+    const rests = (this.failures.get(questionOf(request.kind, chain))?.untilMs ?? 0) > this.step.nowMs;
     return to === undefined || rests ? undefined : this.askPeer(to, request);
   }
 
   /** The effect that asks one validator; `undefined` while a question of this kind to its chain is open. */
   askPeer(to: Peer, request: WireRequest): Effect | undefined {
-    const key = `${request.kind}/${to.chain}`;
+    const key = questionOf(request.kind, to.chain);
     if (this.busy.has(key)) return undefined;
     this.busy.add(key);
     const number = this.number();
@@ -71,7 +76,7 @@ export class Requests {
   /** Who was asked has not helped: the chain's next validator is asked from now on, after a rest of at most `restMaxMs` if it was the last one's turn. */
   failed(kind: WireRequest['kind'], chain: ShardId, restMaxMs = REST_MAX_MS): void {
     this.rotate(chain);
-    const key = `${kind}/${chain}`;
+    const key = questionOf(kind, chain);
     const count = (this.failures.get(key)?.count ?? 0) + 1;
     const { own, size } = this.options;
     const others = Math.max(1, chain === own.chain ? size(chain) - 1 : size(chain));
@@ -81,7 +86,7 @@ export class Requests {
 
   /** The chain has helped, or was heard of: what failed before may work now. */
   helped(kind: WireRequest['kind'], chain: ShardId): void {
-    this.failures.delete(`${kind}/${chain}`);
+    this.failures.delete(questionOf(kind, chain));
   }
 
   /** The chain's next validator is asked from now on. */
@@ -94,7 +99,7 @@ export class Requests {
     const entry = this.open.get(number);
     if (entry === undefined) return undefined;
     this.open.delete(number);
-    this.busy.delete(`${entry.request.kind}/${entry.to.chain}`);
+    this.busy.delete(questionOf(entry.request.kind, entry.to.chain));
     return entry;
   }
 }
