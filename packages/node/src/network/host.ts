@@ -39,6 +39,9 @@ export class Libp2pNetwork implements Network {
   private readonly sessions: Sessions;
   private readonly bootstrapKeys: readonly string[];
   private readonly mute = new Set<Session>();
+  /** Labels of the nodes that were connected and are not now. */
+  private readonly missed = new Set<string>();
+  private watcher: Parameters<Network['watch']>[0] | undefined;
   private libp2p: NetworkLibp2p | undefined;
   private state: 'new' | 'starting' | 'running' | 'stopped' = 'new';
   private cancelPersist: (() => void) | undefined;
@@ -177,6 +180,10 @@ export class Libp2pNetwork implements Network {
     return this.sessions.nodes();
   }
 
+  watch(listener: Parameters<Network['watch']>[0]): void {
+    this.watcher = listener;
+  }
+
   private running(): NetworkLibp2p {
     if (this.libp2p === undefined) throw new ShardlabError('network/state', 'the network was not started');
     return this.libp2p;
@@ -289,6 +296,14 @@ export class Libp2pNetwork implements Network {
   private sessionUp(session: Session): void {
     this.gate.open(session);
     this.links.open(session);
+    if (this.missed.delete(session.label)) this.tell(session, true);
+  }
+
+  /** After the call that has ended a session: the watcher may have made it. */
+  private tell({ node }: Session, connected: boolean): void {
+    queueMicrotask(() => {
+      if (this.state === 'running') this.watcher?.(node, connected);
+    });
   }
 
   private sessionDown(session: Session): void {
@@ -297,6 +312,8 @@ export class Libp2pNetwork implements Network {
     this.links.close(session);
     this.requests.disconnected(session.peer);
     this.dialler.lost(session.label);
+    this.missed.add(session.label);
+    this.tell(session, false);
     for (const key of this.bootstrapKeys) this.dialler.lost(key);
   }
 

@@ -82,6 +82,7 @@ export class NodeRuntime {
       this.ports.network.subscribe(topic, (data, from, verdict) => this.gossip(topic, data, from, verdict));
     }
     this.ports.network.serve((body, from, reply) => this.serve(body, from, reply));
+    this.ports.network.watch((peer, connected) => this.feed({ kind: 'peer', peer, connected }));
     this.feed({ kind: 'start' });
   }
 

@@ -94,7 +94,40 @@ export class Medium {
   attach(station: Station): void {
     invariant(!this.up.has(station.label), 'a node of this name is up already', { node: station.label });
     this.up.set(station.label, station);
-    station.incarnation.onKill(() => this.up.delete(station.label));
+    for (const other of this.up.values()) if (other.missed.has(station.label)) this.notice(other, station.name);
+    station.onCut = (peer, forUs) => this.cut(station, peer, forUs);
+    station.incarnation.onKill(() => {
+      this.up.delete(station.label);
+      for (const other of this.up.values()) this.notice(other, station.name);
+    });
+  }
+
+  private cut(station: Station, peer: string, forUs: number): void {
+    for (const other of this.up.values()) {
+      if (other.sender.peer !== peer) continue;
+      for (const afterUs of [0, forUs]) {
+        this.notice(station, other.name, afterUs);
+        this.notice(other, station.name, afterUs);
+      }
+    }
+  }
+
+  /**
+   * A little later `station` sees whether it is still connected to a node: the connections of a process that dies break, who comes up connects, and a ban is a cut. A
+   * link that is down is silence, as it is to TCP.
+   */
+  private notice(station: Station, node: NodeName, afterUs = 0): void {
+    station.incarnation.schedule(afterUs + this.drawUs(), () => {
+      const label = nodeLabel(node);
+      const other = this.up.get(label);
+      const nowUs = this.scheduler.nowUs();
+      const connected = other !== undefined && !station.banned(other.sender.peer, nowUs) && !other.banned(station.sender.peer, nowUs);
+      if (station.missed.has(label) !== connected) return;
+      if (connected) station.missed.delete(label);
+      else station.missed.add(label);
+      this.scheduler.trace.text(connected ? 'peer-back' : 'peer-gone').text(station.label).text(label);
+      station.watcher?.(node, connected);
+    });
   }
 
   /** The station of `name`, if it is up. */

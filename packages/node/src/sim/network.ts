@@ -9,7 +9,7 @@ import { LATENCY, type LatencyModel } from './latency.ts';
 import { Medium, type MediumLimits, type NetworkCounters } from './medium.ts';
 import { type NetworkFaults, NO_NETWORK_FAULTS } from './network-faults.ts';
 import type { Scheduler } from './scheduler.ts';
-import { type Handler, type Judge, type PenaltyPolicy, peerOf, Station } from './station.ts';
+import { type Handler, type Judge, type PenaltyPolicy, peerOf, Station, type Watcher } from './station.ts';
 
 /** Everything about a simulated network that has a bound. */
 export interface SimNetworkLimits extends GossipLimits, ExchangeLimits, MediumLimits, PenaltyPolicy {
@@ -98,6 +98,10 @@ class SimNetworkPort implements Network {
 
   serve(handler: Handler): void {
     this.station.handler = handler;
+  }
+
+  watch(listener: Watcher): void {
+    this.station.watcher = listener;
   }
 
   penalise(target: string | NodeName, reason: string): void {

@@ -10,6 +10,9 @@ export type Judge = (data: Uint8Array, from: Sender, verdict: (verdict: Verdict)
 /** Answers requests, as `Network.serve` takes it. */
 export type Handler = (body: Uint8Array, from: Sender, reply: (body: Uint8Array | undefined) => void) => void;
 
+/** Is told of nodes that are gone and back, as `Network.watch` takes it. */
+export type Watcher = (node: NodeName, connected: boolean) => void;
+
 interface Penalties {
   sinceUs: number;
   count: number;
@@ -39,6 +42,11 @@ export class Station {
   readonly judges = new Map<string, Judge>();
   readonly seen: SeenCache;
   handler: Handler | undefined;
+  watcher: Watcher | undefined;
+  /** Is called when this node has cut its connection to `peer`. */
+  onCut: ((peer: string, forUs: number) => void) | undefined;
+  /** Labels of the nodes of which it was told that they are gone. */
+  readonly missed = new Set<string>();
   /** Messages that wait for this node's verdict. */
   judging = 0;
   /** Requests that wait for this node's answer, each with what tells the requester that the connection broke. */
@@ -70,7 +78,9 @@ export class Station {
     this.penalties.set(peer, entry);
     if (entry.count < this.policy.penaltiesMax) return;
     this.penalties.delete(peer);
-    this.bannedUntilUs.set(peer, nowUs + this.policy.banMs * 1000);
+    const forUs = this.policy.banMs * 1000;
+    this.bannedUntilUs.set(peer, nowUs + forUs);
+    this.onCut?.(peer, forUs);
   }
 
   /** Whether this node has cut its connection to `peer`. */

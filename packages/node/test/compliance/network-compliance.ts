@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 
 import { ACCEPT, ascii, bytesKey, ignore, reject, type Verdict } from '@shardlab/crosslink';
 
+import { nodeLabel } from '../../src/network/names.ts';
 import type { Network, NodeName, Sender } from '../../src/ports.ts';
 import { Calls, type Drive } from './drive.ts';
 
@@ -12,6 +13,8 @@ export interface NetworkUnderTest {
   /** A node of the same network that is not running. */
   readonly absent: NodeName;
   readonly drive: Drive;
+  /** Ends a node's life as a crash does; what it returns begins the next one. */
+  crash(index: number): Promise<() => Promise<void>>;
   stop(): Promise<void>;
 }
 
@@ -111,12 +114,13 @@ export function networkCompliance(name: string, factory: (count: number) => Prom
     });
   };
   describe(`network compliance: ${name}`, () => {
+    connections(check);
     gossip(check);
     requests(check);
   });
 }
 
-function gossip(check: Check): void {
+function connections(check: Check): void {
   check('connected names all others that are up, and not oneself', 3, async (session, { nodes }) => {
     for (const [index, { name, network }] of nodes.entries()) {
       const key = (node: NodeName): string => `${node.chain}.${node.validator}`;
@@ -125,6 +129,23 @@ function gossip(check: Check): void {
     }
   });
 
+  check('a node that is gone is told of once to each other, and once when it is back', 3, async (session, { drive, crash }) => {
+    const told: string[][] = [0, 1].map((index) => {
+      const lines: string[] = [];
+      session.node(index).watch((node, connected) => lines.push(`${nodeLabel(node)} ${connected ? 'back' : 'gone'}`));
+      return lines;
+    });
+    const label = nodeLabel(session.name(2));
+    const restart = await crash(2);
+    await drive.until(() => told.every((lines) => lines.length > 0), 'both others hear that it is gone');
+    assert.deepEqual(told, [[`${label} gone`], [`${label} gone`]]);
+    await restart();
+    await drive.until(() => told.every((lines) => lines.length > 1), 'both others hear that it is back');
+    assert.deepEqual(told, Array(2).fill([`${label} gone`, `${label} back`]));
+  });
+}
+
+function gossip(check: Check): void {
   check('a message reaches all subscribers of its topic, but not its publisher', 4, async (session, { drive }) => {
     await session.mesh('receipts/1', [0], [0, 1, 2]);
     await session.mesh('other', [0], [3]);

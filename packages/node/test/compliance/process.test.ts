@@ -45,26 +45,30 @@ networkCompliance('process, libp2p', async (count) => {
   const names = Array.from({ length: count }, (_, index): NodeName => ({ chain: index === 0 ? BEACON : shardId(index - 1), validator: 0 }));
   const clock = new SystemClock();
   const hosts: { name: NodeName; network: Libp2pNetwork }[] = [];
+  const second: Libp2pNetwork[] = [];
   const stop = async (): Promise<void> => {
+    await Promise.all(second.map((network) => network.stop()));
     await Promise.all(hosts.map(({ network }) => network.stop()));
   };
+  const networkOf = (name: NodeName): Libp2pNetwork =>
+    createLibp2pNetwork(
+      {
+        transportSeed: secret(name, 'transport'),
+        listen: ['/ip4/127.0.0.1/tcp/0'],
+        announce: [],
+        genesisHash: GENESIS,
+        node: name,
+        validatorSecret: secret(name, 'validator'),
+        validatorKey: (node) => crypto.publicKey(secret(node, 'validator')),
+        nodes: count,
+        bootstrap: hosts[0]?.network.addresses ?? [],
+        onRecords: () => undefined,
+      },
+      { crypto, clock, log: SILENT, metrics: UNCOUNTED },
+    );
   try {
     for (const name of names) {
-      const network = createLibp2pNetwork(
-        {
-          transportSeed: secret(name, 'transport'),
-          listen: ['/ip4/127.0.0.1/tcp/0'],
-          announce: [],
-          genesisHash: GENESIS,
-          node: name,
-          validatorSecret: secret(name, 'validator'),
-          validatorKey: (node) => crypto.publicKey(secret(node, 'validator')),
-          nodes: count,
-          bootstrap: hosts[0]?.network.addresses ?? [],
-          onRecords: () => undefined,
-        },
-        { crypto, clock, log: SILENT, metrics: UNCOUNTED },
-      );
+      const network = networkOf(name);
       hosts.push({ name, network });
       await network.start();
     }
@@ -72,5 +76,14 @@ networkCompliance('process, libp2p', async (count) => {
     await stop();
     throw error;
   }
-  return { nodes: hosts, absent: { chain: shardId(77), validator: 0 }, drive: realDrive(DEADLINE_MS), stop };
+  const crash = async (index: number) => {
+    const { name, network } = hosts[index]!;
+    await network.stop();
+    return async (): Promise<void> => {
+      const next = networkOf(name);
+      second.push(next);
+      await next.start();
+    };
+  };
+  return { nodes: hosts, absent: { chain: shardId(77), validator: 0 }, drive: realDrive(DEADLINE_MS), crash, stop };
 });

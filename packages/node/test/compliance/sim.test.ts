@@ -52,6 +52,11 @@ for (const seed of [1, 2, 3]) {
       const name: NodeName = index === 0 ? { chain: BEACON, validator: 0 } : { chain: shardId(index - 1), validator: 0 };
       return { name, network: world.boot(name).network };
     });
-    return { nodes, absent: { chain: shardId(77), validator: 0 }, drive: simDrive(world.scheduler), stop: async () => undefined };
+    const crash = async (index: number) => {
+      const { name } = nodes[index]!;
+      world.crash(name);
+      return async () => void world.boot(name);
+    };
+    return { nodes, absent: { chain: shardId(77), validator: 0 }, drive: simDrive(world.scheduler), crash, stop: async () => undefined };
   });
 }

@@ -94,6 +94,28 @@ test('a dead leader costs less than two seconds at default settings', (t) => {
   }
 });
 
+test('a leader whose connections break with it is suspected at once, one that is cut off without a word after its time', (t) => {
+  const gaps = ['killed', 'cut off'].map((how) => {
+    const { scenario, faults } = logged(four, 7);
+    spreadLoad(scenario, { seed: 7, count: 200, fromMs: 300, toMs: 8_000 });
+    scenario.runUntil(() => headOf(scenario, member(0, 1)) >= 5, 10_000);
+    const { leader } = scenario.cluster.shard(0 as ShardId).replica.consensus;
+    const witness = member(0, (leader + 1) % 4);
+    const isLeader = (name: NodeName): boolean => name.chain === 0 && name.validator === leader;
+    const height = headOf(scenario, witness);
+    const startMs = scenario.nowMs;
+    if (how === 'killed') scenario.crash(member(0, leader), 5_000);
+    else faults.faults = { linked: (from, to) => !isLeader(from) && !isLeader(to), copies: () => [0] };
+    scenario.runUntil(() => headOf(scenario, witness) >= height + 3, 10_000);
+    const tookMs = scenario.nowMs - startMs;
+    faults.faults = undefined;
+    settle(scenario);
+    return tookMs;
+  });
+  t.diagnostic(`virtual ms to three more blocks: ${gaps.join(', ')}`);
+  assert.ok(gaps[0]! + 300 <= gaps[1]!, 'three quarters of a second, or what block intervals make of it');
+});
+
 test('with more than f gone a committee stops, says so, and goes on when they are back', () => {
   const { scenario, lines } = logged(four, 9);
   spreadLoad(scenario, { seed: 9, count: 60, fromMs: 300, toMs: 20_000 });

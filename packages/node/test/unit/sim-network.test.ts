@@ -206,6 +206,9 @@ describe('simulated network: bounds and scores', () => {
 
   test('a peer that is rejected or penalised too often is cut off for a while', () => {
     const { world, nodes } = worldOf([A, B, C]);
+    const told: string[] = [];
+    nodes.forEach((node, index) => node.network.watch(({ chain, validator }, connected) => told.push(`${index}: ${chain}.${validator} ${connected ? 'back' : 'gone'}`)));
+    const soon = () => world.scheduler.run({ ...EVENTS, untilMs: world.scheduler.nowMs() + 1_000 });
     let judged = 0;
     nodes[1]!.network.subscribe('t', (_data, from, verdict) => {
       judged++;
@@ -213,15 +216,17 @@ describe('simulated network: bounds and scores', () => {
       verdict(judged > 5 ? ACCEPT : reject('test'));
     });
     for (let i = 0; i < SIM_NETWORK_LIMITS.penaltiesMax; i++) nodes[0]!.network.publish('t', ascii(`${i}`));
-    world.scheduler.run(EVENTS);
+    soon();
     assert.equal(world.network.counters.penalties, SIM_NETWORK_LIMITS.penaltiesMax);
     assert.deepEqual(nodes.map((node) => node.network.connected()), [[C], [C], [A, B]]);
     const cut = ask(nodes[0]!, B);
     nodes[0]!.network.publish('t', ascii('unheard'));
-    world.scheduler.run(EVENTS);
+    soon();
     assert.deepEqual([cut.outcome, judged], ['network/unreachable', SIM_NETWORK_LIMITS.penaltiesMax]);
+    assert.deepEqual(told.toSorted(), ['0: 1.0 gone', '1: 0.0 gone']);
     world.scheduler.run({ ...EVENTS, untilMs: world.scheduler.nowMs() + SIM_NETWORK_LIMITS.banMs });
     assert.deepEqual(nodes.map((node) => node.network.connected()), [[B, C], [A, C], [A, B]]);
+    assert.deepEqual(told.slice(2).sort(), ['0: 1.0 back', '1: 0.0 back']);
   });
 
   test('a second verdict or answer is a bug, and said so', () => {

@@ -165,6 +165,9 @@ export class BeaconReplica implements Core {
         return this.answer(input.request, input.items);
       case 'persisted':
         return this.persisted(input.request);
+      case 'peer':
+        if (input.peer.chain === BEACON) this.agreement.connected(input.peer.validator, input.connected);
+        return undefined;
       case 'submit':
         return this.context.push({ kind: 'reply', token: input.token, results: input.raws.map(() => NOT_HERE) });
       case 'senders':

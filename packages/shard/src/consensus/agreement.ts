@@ -60,6 +60,8 @@ export class Agreement {
   private repeats = 0;
   private quietBeforeMs = 0;
   private viewTimerAtMs: number | undefined;
+  /** Validators to whom the last connection has broken. */
+  private readonly gone = new Set<number>();
 
   constructor(options: AgreementOptions, modules: AgreementModules, host: AgreementHost) {
     this.options = options;
@@ -88,6 +90,12 @@ export class Agreement {
       if (error instanceof DecodeError) return reject(error.code);
       throw error;
     }
+  }
+
+  /** Whether a validator of this committee is connected. */
+  connected(validator: number, connected: boolean): void {
+    if (connected) this.gone.delete(validator);
+    else if (validator < this.options.size) this.gone.add(validator);
   }
 
   /** Offers this validator's own, executed block. */
@@ -184,7 +192,7 @@ export class Agreement {
    */
   watch(dueAtMs: number | undefined): void {
     const { consensus, step } = this.modules;
-    const deadlineMs = this.patience.deadline(step.nowMs, dueAtMs, consensus.progress);
+    const deadlineMs = this.deadline(dueAtMs);
     this.watchStall(dueAtMs);
     if (deadlineMs === undefined) return;
     this.armRetransmit();
@@ -192,6 +200,12 @@ export class Agreement {
     if (this.viewTimerAtMs !== undefined && this.viewTimerAtMs <= deadlineMs) return;
     this.viewTimerAtMs = deadlineMs;
     step.push({ kind: 'set-timer', timer: 'view', delayMs: Math.max(1, deadlineMs - step.nowMs) });
+  }
+
+  /** When the leader will be suspected; `undefined` while nothing is due. */
+  private deadline(dueAtMs: number | undefined): number | undefined {
+    const { consensus, step } = this.modules;
+    return this.patience.deadline(step.nowMs, dueAtMs, consensus.progress, this.gone.has(consensus.nextLeader));
   }
 
   private armRetransmit(): void {
@@ -215,7 +229,7 @@ export class Agreement {
   viewTimer(dueAtMs: number | undefined): void {
     const { consensus, step } = this.modules;
     this.viewTimerAtMs = undefined;
-    const deadlineMs = this.patience.deadline(step.nowMs, dueAtMs, consensus.progress);
+    const deadlineMs = this.deadline(dueAtMs);
     if (deadlineMs === undefined || deadlineMs > step.nowMs || !consensus.patient) return;
     this.patience.lost(step.nowMs);
     this.perform(consensus.suspect());
@@ -225,7 +239,7 @@ export class Agreement {
   retransmitTimer(dueAtMs: number | undefined): void {
     const { consensus, step } = this.modules;
     this.retransmitArmed = false;
-    const deadlineMs = this.patience.deadline(step.nowMs, dueAtMs, consensus.progress);
+    const deadlineMs = this.deadline(dueAtMs);
     if (deadlineMs === undefined) return;
     const quietMs = this.patience.quietMs(step.nowMs);
     if (quietMs < this.quietBeforeMs) this.repeats = 0;

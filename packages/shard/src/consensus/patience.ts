@@ -2,6 +2,11 @@
 const DOUBLINGS_MAX = 4;
 /** A leader gets this many times what a block has taken lately. */
 const LATENCY_FACTOR = 4;
+/**
+ * A leader to whom the last connection has broken gets so much less: a process that dies closes its connections, one that is slow does not. Only a hint, and only about
+ * time: a wrong one costs a view.
+ */
+const GONE_SHARE = 4;
 /** Weight of the newest block in that average: one in so many. */
 const SMOOTHING = 8;
 /** What a block took in the view that followed a failed one counts for so much less in the average: the change of view is a part of it. */
@@ -47,8 +52,8 @@ export class Patience {
     return Math.round(Math.min(TIMEOUT_MAX_MS, this.calmMs * 2 ** Math.min(this.failures, DOUBLINGS_MAX)));
   }
 
-  /** When the leader will be suspected; `undefined` while nothing is due. */
-  deadline(nowMs: number, dueAtMs: number | undefined, progress: number): number | undefined {
+  /** When the leader will be suspected; `undefined` while nothing is due. `gone`: nothing connects it to here any more. */
+  deadline(nowMs: number, dueAtMs: number | undefined, progress: number, gone = false): number | undefined {
     if (progress !== this.progress) {
       this.progress = progress;
       this.movedMs = nowMs;
@@ -60,7 +65,7 @@ export class Patience {
     }
     // What is due keeps its beginning: new work does not excuse a leader who has not done the old.
     this.sinceMs = this.sinceMs === undefined ? Math.max(dueAtMs, this.movedMs) : Math.min(this.sinceMs, Math.max(dueAtMs, this.movedMs));
-    return this.sinceMs + this.timeoutMs;
+    return this.sinceMs + (gone ? Math.round(this.timeoutMs / GONE_SHARE) : this.timeoutMs);
   }
 
   /** How long nothing has moved although something was due. */

@@ -84,6 +84,8 @@ export interface Consensus {
   /** Whether something above the final head is being agreed on: a proposal of this view, or the next view. */
   readonly busy: boolean;
   readonly status: ConsensusStatus;
+  /** Index of the validator whose turn it is: it proposes the next block, or leads the view that is being asked for. */
+  readonly nextLeader: number;
   /** Index of the validator that may propose `height` in the current view. */
   leader(height: number): number;
   /** The block on which `height` is to be proposed now; `undefined` = it is not this validator's turn, or too early. */

@@ -145,6 +145,9 @@ export class ShardReplica implements Core {
         return this.gossip(input.token, input.topic, input.data);
       case 'answer':
         return this.answer(input.request, input.items);
+      case 'peer':
+        if (input.peer.chain === this.options.shard) this.production.agreement.connected(input.peer.validator, input.connected);
+        return undefined;
       case 'timer':
         return this.timer(input.timer);
     }

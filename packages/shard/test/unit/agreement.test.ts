@@ -16,6 +16,7 @@ class ScriptedConsensus implements Consensus {
   progress = 0;
   patient = true;
   busy = true;
+  nextLeader = 1;
   readonly status = { view: 3, active: true, leader: 1, voted: [0, 2], quorum: 3 };
   readonly calls: string[] = [];
   next: readonly ConsensusOutput[] = [];
@@ -105,6 +106,29 @@ test('a leader is suspected after its time, not before, and not while it makes p
   assert.deepEqual(consensus.calls, ['suspect'], 'the next leader has twice the time');
   at(4_000, () => agreement.viewTimer(4_000));
   assert.deepEqual(consensus.calls, ['suspect', 'suspect']);
+});
+
+test('a leader to whom the last connection has broken gets a quarter of its time, until it is back', () => {
+  const { consensus, agreement, at } = setUp();
+  const deadlines = (nowMs: number): string[] => timers(at(nowMs, () => agreement.watch(nowMs))).filter((text) => text.startsWith('view '));
+  assert.deepEqual(deadlines(0), ['view 1000']);
+  at(100, () => {
+    agreement.connected(2, false);
+    agreement.connected(4, false);
+  });
+  assert.deepEqual(deadlines(100), [], 'another one is gone, or nobody whom this committee has');
+  at(100, () => agreement.connected(1, false));
+  assert.deepEqual(deadlines(100), ['view 150'], 'of what it has had');
+  at(200, () => agreement.connected(1, true));
+  at(250, () => agreement.viewTimer(250));
+  assert.deepEqual(consensus.calls, [], 'it is back');
+  assert.deepEqual(deadlines(250), ['view 750']);
+  at(500, () => agreement.connected(1, false));
+  assert.deepEqual(deadlines(500), ['view 1']);
+  at(501, () => agreement.viewTimer(501));
+  assert.deepEqual(consensus.calls, ['suspect']);
+  consensus.nextLeader = 3;
+  assert.deepEqual(deadlines(501), ['view 2000'], 'the next one is there');
 });
 
 test('a leader gets a second, or two block intervals where that is more', () => {

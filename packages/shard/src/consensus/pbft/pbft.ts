@@ -83,7 +83,11 @@ export class Pbft implements Consensus {
     const { view, active, committee, heights } = this;
     const next = heights.slots.get(heights.tip + 1);
     const voted = active ? (next?.voters(next.prepared?.view === view ? 'commit' : 'prepare') ?? []) : this.askers.askedFor(view);
-    return { view, active, leader: this.leader(heights.tip + 1), voted, quorum: committee.quorum };
+    return { view, active, leader: this.nextLeader, voted, quorum: committee.quorum };
+  }
+
+  get nextLeader(): number {
+    return this.leader(this.heights.tip + 1);
   }
 
   leader(height: number): number {
@@ -177,7 +181,7 @@ export class Pbft implements Consensus {
   suspect(): readonly ConsensusOutput[] {
     if (this.committee.size === 1) return [];
     if (!this.patient) return this.retransmit();
-    this.step.log('info', 'consensus.suspected', { view: this.view, leader: this.leader(this.heights.tip + 1), height: this.heights.tip + 1 });
+    this.step.log('info', 'consensus.suspected', { view: this.view, leader: this.nextLeader, height: this.heights.tip + 1 });
     this.ask(this.view + 1);
     return this.finish();
   }
