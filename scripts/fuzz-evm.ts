@@ -6,6 +6,8 @@
  */
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { LiveLine } from '../packages/cli/src/output/live-line.ts';
+import { streamOutput } from '../packages/cli/src/output/output.ts';
 import { createEvmCrypto } from '../packages/node/src/crypto/create-evm-crypto.ts';
 import { Campaign } from '../test/fuzz/campaign.ts';
 import { generateCase } from '../test/fuzz/case-generator.ts';
@@ -14,7 +16,6 @@ const PROGRAMS = 10_000;
 /** Differences after which a run ends: there is one cause, or too many to read. */
 const DIFFERENCES_MAX = 20;
 const REPORT_EVERY = 50;
-const PROGRESS_MS = 500;
 
 /** What a thread runs: every `stride`-th seed from `first` on, below `end`. */
 interface Share {
@@ -96,29 +97,29 @@ async function main(): Promise<number> {
   const found: Finding[] = [];
   const excluded: Finding[] = [];
   const threads: Worker[] = [];
+  const progress = new LiveLine(json ? undefined : streamOutput(process.stderr, process.env));
   let done = 0;
-  let shown = 0;
-  const clear = process.stderr.isTTY ? '\r\u001b[K' : '';
   const report = (what: Report): void => {
     done += what.done;
     for (const finding of what.findings) {
       (finding.kind === 'differs' ? found : excluded).push(finding);
-      if (!json) process.stdout.write(`${clear}${finding.kind === 'differs' ? finding.text : `seed ${finding.seed} excluded: ${finding.text}`}\n`);
+      if (json) continue;
+      progress.clear();
+      process.stdout.write(`${finding.kind === 'differs' ? finding.text : `seed ${finding.seed} excluded: ${finding.text}`}\n`);
     }
     if (found.length >= DIFFERENCES_MAX) for (const thread of threads) void thread.terminate();
-    if (!process.stderr.isTTY || performance.now() - shown < PROGRESS_MS) return;
-    shown = performance.now();
-    process.stderr.write(`${clear}${done} of ${programs} programs, ${found.length} differ, ${Math.round((done / (shown - started)) * 1_000)}/s`);
+    progress.update(`${done} of ${programs} programs, ${found.length} differ, ${Math.round((done / (performance.now() - started)) * 1_000)}/s`);
   };
   const shares = Array.from({ length: Math.min(workers, programs) }, (_, index, stride = Math.min(workers, programs)) => ({ first: seed + index, end: seed + programs, stride }));
   try {
     await runThreads(shares, report, threads);
   } catch (error) {
-    process.stderr.write(`${clear}fuzz:evm: a thread died after ${done} programs: ${(error as Error).message}\n`);
+    progress.clear();
+    process.stderr.write(`fuzz:evm: a thread died after ${done} programs: ${(error as Error).message}\n`);
     for (const thread of threads) void thread.terminate();
     return 1;
   }
-  process.stderr.write(clear);
+  progress.clear();
   const seconds = (performance.now() - started) / 1_000;
   if (json) process.stdout.write(`${JSON.stringify({ programs: done, differ: found.length, excluded: excluded.length, seed, seconds: Number(seconds.toFixed(1)), findings: [...found, ...excluded] })}\n`);
   if (done < programs) process.stdout.write(`ended after ${found.length} differences\n`);
