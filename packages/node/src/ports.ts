@@ -92,6 +92,6 @@ export interface Network {
   penalise(peer: string | NodeName, reason: string): void;
   /** Nodes that are connected now and have proven who they are. */
   connected(): readonly NodeName[];
-  /** Sets what is told when the last connection to a node has broken, and when a node of which that was told is connected again. */
+  /** Sets what is told, from now on, when the connection to a node has broken, and when a node of which that was told is connected again. */
   watch(listener: (node: NodeName, connected: boolean) => void): void;
 }

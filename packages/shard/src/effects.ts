@@ -76,7 +76,7 @@ export type Input =
   | { readonly kind: 'gossip'; readonly token: number; readonly topic: string; readonly data: Uint8Array }
   /** Answers `request`; `undefined` = it failed or timed out. */
   | { readonly kind: 'answer'; readonly request: number; readonly items: readonly Uint8Array[] | undefined }
-  /** The last connection to a node has broken, or it is back after that. A hint: whoever likes may end a connection, and nobody hears of it where a machine dies. */
+  /** The connection to a node has broken, or it is back after that. A hint: whoever likes may end a connection, and nobody hears of it where a machine dies. */
   | { readonly kind: 'peer'; readonly peer: Peer; readonly connected: boolean }
   | { readonly kind: 'timer'; readonly timer: TimerName };
 

@@ -39,7 +39,7 @@ export class Libp2pNetwork implements Network {
   private readonly sessions: Sessions;
   private readonly bootstrapKeys: readonly string[];
   private readonly mute = new Set<Session>();
-  /** Labels of the nodes that were connected and are not now. */
+  /** Labels of the nodes of which the watcher was told that they are gone. */
   private readonly missed = new Set<string>();
   private watcher: Parameters<Network['watch']>[0] | undefined;
   private libp2p: NetworkLibp2p | undefined;
@@ -312,8 +312,10 @@ export class Libp2pNetwork implements Network {
     this.links.close(session);
     this.requests.disconnected(session.peer);
     this.dialler.lost(session.label);
-    this.missed.add(session.label);
-    this.tell(session, false);
+    if (this.watcher !== undefined) {
+      this.missed.add(session.label);
+      this.tell(session, false);
+    }
     for (const key of this.bootstrapKeys) this.dialler.lost(key);
   }
 

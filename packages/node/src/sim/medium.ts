@@ -95,38 +95,47 @@ export class Medium {
     invariant(!this.up.has(station.label), 'a node of this name is up already', { node: station.label });
     this.up.set(station.label, station);
     for (const other of this.up.values()) if (other.missed.has(station.label)) this.notice(other, station.name);
-    station.onCut = (peer, forUs) => this.cut(station, peer, forUs);
+    station.onCut = (peer) => this.cut(station, peer);
     station.incarnation.onKill(() => {
       this.up.delete(station.label);
       for (const other of this.up.values()) this.notice(other, station.name);
     });
   }
 
-  private cut(station: Station, peer: string, forUs: number): void {
+  /** Has all nodes look whether they are still connected to those of `labels`, and those to them: their connections may have broken, or be back. */
+  recheck(labels: ReadonlySet<string>): void {
+    for (const station of this.up.values()) {
+      for (const other of this.up.values()) {
+        if (station !== other && (labels.has(station.label) || labels.has(other.label))) this.notice(station, other.name);
+      }
+    }
+  }
+
+  private cut(station: Station, peer: string): void {
     for (const other of this.up.values()) {
       if (other.sender.peer !== peer) continue;
-      for (const afterUs of [0, forUs]) {
-        this.notice(station, other.name, afterUs);
-        this.notice(other, station.name, afterUs);
-      }
+      this.notice(station, other.name);
+      this.notice(other, station.name);
     }
   }
 
   /**
    * A little later `station` sees whether it is still connected to a node: the connections of a process that dies break, who comes up connects, and a ban is a cut. A
-   * link that is down is silence, as it is to TCP.
+   * link that is down is silence, as it is to TCP, unless its connections break.
    */
   private notice(station: Station, node: NodeName, afterUs = 0): void {
     station.incarnation.schedule(afterUs + this.drawUs(), () => {
       const label = nodeLabel(node);
       const other = this.up.get(label);
       const nowUs = this.scheduler.nowUs();
-      const connected = other !== undefined && !station.banned(other.sender.peer, nowUs) && !other.banned(station.sender.peer, nowUs);
-      if (station.missed.has(label) !== connected) return;
+      const bannedUs = other === undefined ? 0 : Math.max(station.bannedForUs(other.sender.peer, nowUs), other.bannedForUs(station.sender.peer, nowUs));
+      if (bannedUs > 0) this.notice(station, node, bannedUs);
+      const connected = other !== undefined && bannedUs === 0 && this.faults.broken?.(station.name, node) !== true;
+      if (station.watcher === undefined || station.missed.has(label) !== connected) return;
       if (connected) station.missed.delete(label);
       else station.missed.add(label);
       this.scheduler.trace.text(connected ? 'peer-back' : 'peer-gone').text(station.label).text(label);
-      station.watcher?.(node, connected);
+      station.watcher(node, connected);
     });
   }
 

@@ -21,6 +21,8 @@ export interface NetworkFaults {
    * duplicate, a large one a message that others overtake. Duplicates of gossip get past the receiver's cache of seen messages, as after its restart.
    */
   copies(message: MessageInfo): readonly number[];
+  /** Whether the connection between two nodes has broken, so that both know of it: `linked` says no of both directions then. After a change, see `SimNetwork.recheck`. */
+  broken?(a: NodeName, b: NodeName): boolean;
   /** How long a message from one to the other takes; the network's own model, if this is left out. */
   latency?(from: NodeName, to: NodeName): LatencyModel;
   /** What `to` gets instead of what `from` gossips, each a message of its own: what lies is a node, not a wire. Undefined = the very message. */

@@ -59,6 +59,11 @@ export class SimNetwork {
     return this.medium.counters;
   }
 
+  /** To be called when `NetworkFaults.broken` says something else of nodes than before, with their labels: they and the others see it a little later. */
+  recheck(labels: readonly string[]): void {
+    this.medium.recheck(new Set(labels));
+  }
+
   /** Connects one life of a node, until it is killed. A node can have one life at a time. */
   join(name: NodeName, incarnation: Incarnation): Network {
     const station = new Station({ name, seenMs: this.limits.seenMs, penalties: this.limits }, { incarnation });

@@ -44,7 +44,7 @@ export class Station {
   handler: Handler | undefined;
   watcher: Watcher | undefined;
   /** Is called when this node has cut its connection to `peer`. */
-  onCut: ((peer: string, forUs: number) => void) | undefined;
+  onCut: ((peer: string) => void) | undefined;
   /** Labels of the nodes of which it was told that they are gone. */
   readonly missed = new Set<string>();
   /** Messages that wait for this node's verdict. */
@@ -78,17 +78,20 @@ export class Station {
     this.penalties.set(peer, entry);
     if (entry.count < this.policy.penaltiesMax) return;
     this.penalties.delete(peer);
-    const forUs = this.policy.banMs * 1000;
-    this.bannedUntilUs.set(peer, nowUs + forUs);
-    this.onCut?.(peer, forUs);
+    this.bannedUntilUs.set(peer, nowUs + this.policy.banMs * 1000);
+    this.onCut?.(peer);
   }
 
   /** Whether this node has cut its connection to `peer`. */
   banned(peer: string, nowUs: number): boolean {
+    return this.bannedForUs(peer, nowUs) > 0;
+  }
+
+  /** For how long this node will not talk to `peer`; 0 = it does. */
+  bannedForUs(peer: string, nowUs: number): number {
     const untilUs = this.bannedUntilUs.get(peer);
-    if (untilUs === undefined) return false;
-    if (nowUs < untilUs) return true;
-    this.bannedUntilUs.delete(peer);
-    return false;
+    if (untilUs === undefined) return 0;
+    if (nowUs >= untilUs) this.bannedUntilUs.delete(peer);
+    return Math.max(0, untilUs - nowUs);
   }
 }

@@ -116,6 +116,31 @@ test('a leader whose connections break with it is suspected at once, one that is
   assert.ok(gaps[0]! + 300 <= gaps[1]!, 'three quarters of a second, or what block intervals make of it');
 });
 
+test('connections to the leader that break for a moment cost no view, however slow the network is, nor does the crash of another shard\'s validator', () => {
+  const { scenario, faults, lines } = logged(four, 8);
+  spreadLoad(scenario, { seed: 8, count: 100, fromMs: 300, toMs: 12_000 });
+  scenario.runUntil(() => headOf(scenario, member(0, 1)) >= 3, 10_000);
+  const labels = [0, 1, 2, 3].map((validator) => nodeLabel(member(0, validator)));
+  const leader = (): number => scenario.cluster.shard(0 as ShardId).replica.consensus.leader;
+  let cut: number | undefined;
+  const broken = (a: NodeName, b: NodeName): boolean => a.chain === 0 && b.chain === 0 && (a.validator === cut || b.validator === cut);
+  // Two hops take longer than a quarter of the least timeout. What is said is not lost: it is the hint alone that is tried here.
+  faults.faults = { linked: () => true, copies: () => [150_000], broken };
+  for (let round = 0; round < 60; round++) {
+    cut = leader();
+    scenario.cluster.world.network.recheck(labels);
+    scenario.runFor(30);
+    cut = undefined;
+    scenario.cluster.world.network.recheck(labels);
+    scenario.runFor(70);
+  }
+  const height = headOf(scenario, member(0, 0));
+  scenario.crash(member(1, leader()), 5_000);
+  scenario.runUntil(() => headOf(scenario, member(0, 0)) >= height + 3, 10_000);
+  assert.deepEqual(lines.filter((line) => /^shard-0(\.\d)? consensus\.suspected/.test(line)), []);
+  settle(scenario);
+});
+
 test('with more than f gone a committee stops, says so, and goes on when they are back', () => {
   const { scenario, lines } = logged(four, 9);
   spreadLoad(scenario, { seed: 9, count: 60, fromMs: 300, toMs: 20_000 });

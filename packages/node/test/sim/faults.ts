@@ -13,6 +13,10 @@ export class SwitchedFaults implements NetworkFaults {
     return this.faults?.linked(from, to) ?? true;
   }
 
+  broken(a: NodeName, b: NodeName): boolean {
+    return this.faults?.broken?.(a, b) ?? false;
+  }
+
   copies(message: MessageInfo): readonly number[] {
     return this.faults?.copies(message) ?? [0];
   }

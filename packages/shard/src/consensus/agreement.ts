@@ -1,4 +1,4 @@
-import { ACCEPT, DecodeError, ignore, reject, type ShardId, TOPICS, type Verdict } from '@shardlab/crosslink';
+import { ACCEPT, DecodeError, ignore, quorumSize, reject, type ShardId, TOPICS, type Verdict } from '@shardlab/crosslink';
 import type { Requests } from '../exchange/requests.ts';
 import type { StepContext } from '../step-context.ts';
 import { Patience } from './patience.ts';
@@ -60,8 +60,8 @@ export class Agreement {
   private repeats = 0;
   private quietBeforeMs = 0;
   private viewTimerAtMs: number | undefined;
-  /** Validators to whom the last connection has broken. */
-  private readonly gone = new Set<number>();
+  /** Since when there has been no connection to validators that were connected before, in milliseconds. */
+  private readonly gone = new Map<number, number>();
 
   constructor(options: AgreementOptions, modules: AgreementModules, host: AgreementHost) {
     this.options = options;
@@ -92,10 +92,10 @@ export class Agreement {
     }
   }
 
-  /** Whether a validator of this committee is connected. */
+  /** The connection to a validator of this committee has broken, or is back. */
   connected(validator: number, connected: boolean): void {
     if (connected) this.gone.delete(validator);
-    else if (validator < this.options.size) this.gone.add(validator);
+    else if (validator < this.options.size && !this.gone.has(validator)) this.gone.set(validator, this.modules.step.nowMs);
   }
 
   /** Offers this validator's own, executed block. */
@@ -205,7 +205,9 @@ export class Agreement {
   /** When the leader will be suspected; `undefined` while nothing is due. */
   private deadline(dueAtMs: number | undefined): number | undefined {
     const { consensus, step } = this.modules;
-    return this.patience.deadline(step.nowMs, dueAtMs, consensus.progress, this.gone.has(consensus.nextLeader));
+    // With more than f of them gone no quorum would follow; more likely it is this validator that is cut off.
+    const few = this.gone.size <= this.options.size - quorumSize(this.options.size);
+    return this.patience.deadline(step.nowMs, dueAtMs, consensus.progress, few ? this.gone.get(consensus.nextLeader) : undefined);
   }
 
   private armRetransmit(): void {

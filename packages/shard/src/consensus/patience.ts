@@ -3,8 +3,8 @@ const DOUBLINGS_MAX = 4;
 /** A leader gets this many times what a block has taken lately. */
 const LATENCY_FACTOR = 4;
 /**
- * A leader to whom the last connection has broken gets so much less: a process that dies closes its connections, one that is slow does not. Only a hint, and only about
- * time: a wrong one costs a view.
+ * A leader to whom the connection has broken gets this share of a timeout from then on, if that is less: a process that dies closes its connections, one that is slow
+ * does not. Long enough for a connection that broke by chance to be made anew: a validator that leaves a view alone has no vote until the others leave it too.
  */
 const GONE_SHARE = 4;
 /** Weight of the newest block in that average: one in so many. */
@@ -38,7 +38,7 @@ export class Patience {
     this.leastMs = leastMs;
   }
 
-  /** What blocks have taken lately, from when they were due. */
+  /** What blocks have taken lately, from the last progress to final: in a quiet network the round of commits and the write, since a prepared block is progress. */
   get blockMs(): number {
     return this.latencyMs;
   }
@@ -52,8 +52,8 @@ export class Patience {
     return Math.round(Math.min(TIMEOUT_MAX_MS, this.calmMs * 2 ** Math.min(this.failures, DOUBLINGS_MAX)));
   }
 
-  /** When the leader will be suspected; `undefined` while nothing is due. `gone`: nothing connects it to here any more. */
-  deadline(nowMs: number, dueAtMs: number | undefined, progress: number, gone = false): number | undefined {
+  /** When the leader will be suspected; `undefined` while nothing is due. `goneSinceMs`: since when nothing has connected it to here. */
+  deadline(nowMs: number, dueAtMs: number | undefined, progress: number, goneSinceMs?: number): number | undefined {
     if (progress !== this.progress) {
       this.progress = progress;
       this.movedMs = nowMs;
@@ -65,7 +65,9 @@ export class Patience {
     }
     // What is due keeps its beginning: new work does not excuse a leader who has not done the old.
     this.sinceMs = this.sinceMs === undefined ? Math.max(dueAtMs, this.movedMs) : Math.min(this.sinceMs, Math.max(dueAtMs, this.movedMs));
-    return this.sinceMs + (gone ? Math.round(this.timeoutMs / GONE_SHARE) : this.timeoutMs);
+    const deadlineMs = this.sinceMs + this.timeoutMs;
+    if (goneSinceMs === undefined) return deadlineMs;
+    return Math.min(deadlineMs, Math.max(this.sinceMs, goneSinceMs) + Math.round(this.timeoutMs / GONE_SHARE));
   }
 
   /** How long nothing has moved although something was due. */

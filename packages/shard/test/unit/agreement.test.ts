@@ -108,27 +108,37 @@ test('a leader is suspected after its time, not before, and not while it makes p
   assert.deepEqual(consensus.calls, ['suspect', 'suspect']);
 });
 
-test('a leader to whom the last connection has broken gets a quarter of its time, until it is back', () => {
+test('a leader to whom the connection has broken gets a quarter of its time from then on, unless it is back', () => {
   const { consensus, agreement, at } = setUp();
   const deadlines = (nowMs: number): string[] => timers(at(nowMs, () => agreement.watch(nowMs))).filter((text) => text.startsWith('view '));
+  const told = (nowMs: number, validator: number, connected: boolean): void => void at(nowMs, () => agreement.connected(validator, connected));
+  const fire = (nowMs: number): void => void at(nowMs, () => agreement.viewTimer(nowMs));
   assert.deepEqual(deadlines(0), ['view 1000']);
-  at(100, () => {
-    agreement.connected(2, false);
-    agreement.connected(4, false);
-  });
-  assert.deepEqual(deadlines(100), [], 'another one is gone, or nobody whom this committee has');
-  at(100, () => agreement.connected(1, false));
-  assert.deepEqual(deadlines(100), ['view 150'], 'of what it has had');
-  at(200, () => agreement.connected(1, true));
-  at(250, () => agreement.viewTimer(250));
+  told(100, 4, false);
+  told(100, 2, false);
+  assert.deepEqual(deadlines(100), [], 'nobody whom this committee has, and one whose turn it is not');
+  told(100, 2, true);
+  told(600, 1, false);
+  told(700, 1, false);
+  assert.deepEqual(deadlines(700), ['view 150'], 'from when it broke, not from when the block was due: a connection that breaks by chance is made anew meanwhile');
+  told(800, 1, true);
+  fire(850);
   assert.deepEqual(consensus.calls, [], 'it is back');
-  assert.deepEqual(deadlines(250), ['view 750']);
-  at(500, () => agreement.connected(1, false));
-  assert.deepEqual(deadlines(500), ['view 1']);
-  at(501, () => agreement.viewTimer(501));
-  assert.deepEqual(consensus.calls, ['suspect']);
-  consensus.nextLeader = 3;
-  assert.deepEqual(deadlines(501), ['view 2000'], 'the next one is there');
+  assert.deepEqual(deadlines(850), ['view 150'], 'and has what is left of its time');
+  told(900, 1, false);
+  fire(999);
+  assert.deepEqual(consensus.calls, []);
+  fire(1_000);
+  assert.deepEqual(consensus.calls, ['suspect'], 'never longer than without the hint');
+});
+
+test('with more than f gone it is oneself who is cut off: nobody gets less time', () => {
+  const { agreement, at } = setUp();
+  at(0, () => agreement.connected(1, false));
+  at(0, () => agreement.connected(3, false));
+  assert.deepEqual(timers(at(0, () => agreement.watch(0))).at(-1), 'view 1000');
+  at(10, () => agreement.connected(3, true));
+  assert.deepEqual(timers(at(10, () => agreement.watch(10))), ['view 240']);
 });
 
 test('a leader gets a second, or two block intervals where that is more', () => {

@@ -3,12 +3,14 @@ import { COMMITTEE_SIZES, type EvmFork } from '@shardlab/shard';
 
 /** What can go wrong between nodes: messages late, lost, doubled or overtaken, groups cut off, or one direction only. */
 export const NETWORK_FAULTS = ['delay', 'loss', 'duplicate', 'reorder', 'partition', 'one-way'] as const;
+/** What can go wrong with connections between nodes that live: they break, and are made anew. */
+export const CONNECTION_FAULTS = ['disconnect'] as const;
 /** What can go wrong with a machine: its clock, its life (at any effect boundary), its unsynced writes, its disk's room. */
 export const MACHINE_FAULTS = ['skew', 'crash', 'crash-all', 'lost-write', 'torn-write', 'misordered-write', 'disk-full'] as const;
 /** What up to f validators of a committee do on purpose. */
 export const BYZANTINE_FAULTS = ['equivocate', 'double-vote', 'wrong-root', 'withhold-votes', 'forge-receipt', 'replay-receipt', 'stale-certificate'] as const;
 /** Every kind of fault, by the names that options and counts use. */
-export const FAULT_KINDS = [...NETWORK_FAULTS, ...MACHINE_FAULTS, ...BYZANTINE_FAULTS] as const;
+export const FAULT_KINDS = [...NETWORK_FAULTS, ...CONNECTION_FAULTS, ...MACHINE_FAULTS, ...BYZANTINE_FAULTS] as const;
 /** See {@link FAULT_KINDS}. */
 export type FaultKind = (typeof FAULT_KINDS)[number];
 /** What a validator may do on purpose. */

@@ -1,12 +1,13 @@
 import { BEACON, Prng, type ShardId } from '@shardlab/crosslink';
 import { nodeLabel } from '../../network/names.ts';
 import type { NodeName } from '../../ports.ts';
-import { BYZANTINE_FAULTS, CONTRACT_SHARE, type FaultKind, MACHINE_FAULTS, NETWORK_FAULTS, type SwarmOptions } from './options.ts';
+import { BYZANTINE_FAULTS, CONNECTION_FAULTS, CONTRACT_SHARE, type FaultKind, MACHINE_FAULTS, NETWORK_FAULTS, type SwarmOptions } from './options.ts';
 
 /**
  * One thing that goes wrong, as plain data: a plan can be printed, shrunk and replayed. Times are virtual milliseconds since the start.
  * - delay, reorder, loss, duplicate: `percent` of the messages, late by up to `ms`.
  * - partition: `nodes` are cut off from all others; one-way: nothing gets from `nodes` to the others.
+ * - disconnect: the connections between `nodes[0]` and each other one of `nodes` break, so that both ends know, and are back at `untilMs`.
  * - skew: the clocks of `nodes` are off by `ms`.
  * - crash, lost-write, torn-write, misordered-write: `nodes[0]` dies at the `effect`-th effect after `atMs`, before or after it, and starts `ms` later; crash-all: all nodes.
  * - disk-full: writes of `nodes[0]` fail until `untilMs`.
@@ -73,7 +74,10 @@ export function makePlan(seed: number, options: SwarmOptions, homes: readonly Sh
   const prng = new Prng(seed);
   const events = new PlanWriter(prng.fork(), options).write();
   const transfers = makeLoad(prng.fork(), options, homes);
-  return { seed, healMs: STORM_MS, events, transfers, calls: makeCalls(prng.fork(), options, homes.length) };
+  const calls = makeCalls(prng.fork(), options, homes.length);
+  // Last, and from a generator of its own: what older kinds draw is as it was before this one.
+  events.push(...new PlanWriter(prng.fork(), options).writeBreaks());
+  return { seed, healMs: STORM_MS, events: events.toSorted((a, b) => a.atMs - b.atMs), transfers, calls };
 }
 
 /** Creations first, so that there is something to call. */
@@ -124,6 +128,21 @@ class PlanWriter {
     for (const kind of enabled(MACHINE_FAULTS)) if (prng.below(4) < share) this.machine(kind);
     this.byzantine(enabled(BYZANTINE_FAULTS));
     return this.events.toSorted((a, b) => a.atMs - b.atMs);
+  }
+
+  /** In half of the seeds: blinks, and breaks that outlast a leader's time. */
+  writeBreaks(): FaultEvent[] {
+    const { prng, names, options } = this;
+    if (!CONNECTION_FAULTS.some((kind) => options.faults.includes(kind)) || prng.below(2) === 0) return [];
+    for (let count = 1 + prng.below(8); count > 0; count--) {
+      const one = names[prng.below(names.length)]!;
+      const mates = names.filter((name) => name !== one && (name.chain === one.chain || prng.below(8) === 0));
+      const others = mates.filter(() => prng.below(2) === 0);
+      const atMs = prng.below(STORM_MS - 1_000);
+      const forMs = prng.below(2) === 0 ? 10 + prng.below(300) : 300 + prng.below(4_000);
+      this.add('disconnect', { nodes: [one, ...(others.length > 0 ? others : mates)].map(nodeLabel), atMs, untilMs: atMs + forMs });
+    }
+    return this.events;
   }
 
   private add(kind: FaultKind, fields: Partial<FaultEvent>): void {

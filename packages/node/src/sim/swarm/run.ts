@@ -93,6 +93,7 @@ export class SeedRun {
         network: {
           linked: (from, to) => weather.linked(from, to),
           copies: (message) => weather.copies(message),
+          broken: (a, b) => weather.broken(a, b),
           tamper: (...lie) => byzantine.tamper(...lie),
           latency: linkLatency(options.latency, nodesOf(options), plan.seed),
         },
@@ -184,7 +185,11 @@ export class SeedRun {
 
   private begin(event: FaultEvent): void {
     this.watch.fault?.(event, this.world.scheduler.nowUs());
-    if (event.kind === 'crash-all') {
+    if (event.kind === 'disconnect') {
+      const { network } = this.world;
+      network.recheck(event.nodes);
+      this.at(event.untilMs, () => network.recheck(event.nodes));
+    } else if (event.kind === 'crash-all') {
       for (const name of this.cluster.names()) this.crash(name, event);
     } else if (event.effect > 0) {
       const label = event.nodes[0]!;

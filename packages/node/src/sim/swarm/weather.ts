@@ -13,6 +13,7 @@ export class Weather implements NetworkFaults {
   private readonly prng: Prng;
   private readonly strikes: Strikes;
   private readonly cuts: readonly (FaultEvent & { readonly side: ReadonlySet<string> })[];
+  private readonly breaks: readonly (FaultEvent & { readonly one: string; readonly others: ReadonlySet<string> })[];
   private readonly disturbances: readonly FaultEvent[];
 
   /** `nowMs`: virtual time since the start. */
@@ -21,11 +22,25 @@ export class Weather implements NetworkFaults {
     this.prng = modules.prng;
     this.strikes = modules.strikes;
     this.cuts = plan.events.filter(({ kind }) => kind === 'partition' || kind === 'one-way').map((event) => ({ ...event, side: new Set(event.nodes) }));
+    this.breaks = plan.events.filter(({ kind }) => kind === 'disconnect').map((event) => ({ ...event, one: event.nodes[0]!, others: new Set(event.nodes.slice(1)) }));
     this.disturbances = plan.events.filter(({ kind }) => kind === 'delay' || kind === 'reorder' || kind === 'loss' || kind === 'duplicate');
+  }
+
+  broken(a: NodeName, b: NodeName): boolean {
+    const now = this.nowMs();
+    return this.breaks.some(({ atMs, untilMs, one, others }) => {
+      if (now < atMs || now >= untilMs) return false;
+      const [first, second] = [nodeLabel(a), nodeLabel(b)];
+      return (first === one && others.has(second)) || (second === one && others.has(first));
+    });
   }
 
   linked(from: NodeName, to: NodeName): boolean {
     const now = this.nowMs();
+    if (this.broken(from, to)) {
+      this.strikes.add('disconnect');
+      return false;
+    }
     for (const { kind, atMs, untilMs, side } of this.cuts) {
       if (now < atMs || now >= untilMs) continue;
       const inside = side.has(nodeLabel(from));
