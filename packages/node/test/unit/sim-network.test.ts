@@ -229,6 +229,42 @@ describe('simulated network: bounds and scores', () => {
     assert.deepEqual(told.slice(2).sort(), ['0: 1.0 back', '1: 0.0 back']);
   });
 
+  test('a peer that is cut off while it is down is told of as back when the cut ends, not when it comes up', () => {
+    const { world, nodes } = worldOf([A, B]);
+    const told: string[] = [];
+    nodes[0]!.network.watch(({ chain }, connected) => told.push(`${chain} ${connected ? 'back' : 'gone'}`));
+    const run = (ms: number): void => void world.scheduler.run({ ...EVENTS, untilMs: world.scheduler.nowMs() + ms });
+    world.crash(B);
+    run(1_000);
+    for (let i = 0; i < SIM_NETWORK_LIMITS.penaltiesMax; i++) nodes[0]!.network.penalise('sim-shard-1', 'late');
+    world.boot(B);
+    run(SIM_NETWORK_LIMITS.banMs / 2);
+    assert.deepEqual(told, ['1 gone']);
+    run(SIM_NETWORK_LIMITS.banMs);
+    assert.deepEqual(told, ['1 gone', '1 back']);
+    assert.equal(world.scheduler.pending, 0);
+  });
+
+  test('a connection that breaks is told of at both ends, to nobody else, and not before somebody listens', () => {
+    let cut = false;
+    const broken = (a: NodeName, b: NodeName): boolean => cut && a.chain !== C.chain && b.chain !== C.chain;
+    const { world, nodes } = worldOf([A, B, C], { broken, linked: (from, to) => !broken(from, to) });
+    const told: string[] = [];
+    const set = (to: boolean): void => {
+      cut = to;
+      world.network.recheck(['shard-0', 'shard-1']);
+      world.scheduler.run(EVENTS);
+    };
+    set(true);
+    set(false);
+    nodes.forEach((node, index) => node.network.watch(({ chain }, connected) => told.push(`${index}: ${chain} ${connected ? 'back' : 'gone'}`)));
+    set(true);
+    assert.deepEqual(told.toSorted(), ['0: 1 gone', '1: 0 gone']);
+    set(true);
+    set(false);
+    assert.deepEqual(told.slice(2).toSorted(), ['0: 1 back', '1: 0 back']);
+  });
+
   test('a second verdict or answer is a bug, and said so', () => {
     const { world, nodes } = worldOf([A, B]);
     nodes[1]!.network.subscribe('t', (_data, _from, verdict) => {
