@@ -25,7 +25,7 @@ const SETUPS = {
 } as const;
 type Setup = keyof typeof SETUPS;
 /** Before anything is judged, at the first rate: until it is compiled, the same code takes several times as long, in each process anew. */
-const WARM_S = 30;
+export const WARM_S = 30;
 const STAGE_S = 15;
 const SUSTAINED_S = 60;
 const HALF_S = 30;

@@ -5,12 +5,10 @@ import { readCluster } from '../../packages/cli/src/cluster/cluster-file.ts';
 import { pause } from '../../packages/cli/src/cluster/wait.ts';
 import { RpcClient } from '../../packages/cli/src/rpc/client.ts';
 import { networkStatus } from '../../packages/cli/src/rpc/methods.ts';
-import { load, onNetwork, shardlab } from './network.ts';
+import { load, onNetwork, shardlab, WARM_S } from './network.ts';
 
 /** Half of what a network of this size holds on two cores (`committees`). */
 const RATE = 1_000;
-/** Before anything is killed: a network that has just started compiles its code in each process, and half of what it holds later is more than it holds then. */
-const WARM_S = 30;
 const LOAD_S = 30;
 /** The leader dies when the load has run for so long. */
 const KILL_AFTER_MS = 8_000;
@@ -70,7 +68,7 @@ async function killLeaders(dataDir: string): Promise<number[]> {
   return gaps;
 }
 
-/** Kills the leader of each of four shards of four while a load runs, and measures the longest gap between blocks. Two minutes. */
+/** Kills the leader of each of four shards of four, once the network has warmed up, while a load runs, and measures the longest gap between blocks. Two minutes. */
 export async function benchViewChange(): Promise<ViewChangeBench> {
   const { value } = await onNetwork(['--shards', String(SHARDS), '--validators', '4', '--accounts', '1000'], async (dataDir) => {
     const warm = await load(dataDir, RATE, WARM_S, ['--cross-shard', '0.2', '--seed', '8', '--no-audit']);

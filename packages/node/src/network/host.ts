@@ -312,11 +312,10 @@ export class Libp2pNetwork implements Network {
     this.links.close(session);
     this.requests.disconnected(session.peer);
     this.dialler.lost(session.label);
-    if (this.watcher !== undefined) {
-      this.missed.add(session.label);
-      this.tell(session, false);
-    }
     for (const key of this.bootstrapKeys) this.dialler.lost(key);
+    if (this.watcher === undefined) return;
+    this.missed.add(session.label);
+    this.tell(session, false);
   }
 
   private closed(connection: Connection): void {

@@ -111,6 +111,12 @@ export class Medium {
     }
   }
 
+  /** For how long one of the two will not talk to the other; 0 = both do. */
+  private bannedForUs(one: Station, other: Station): number {
+    const nowUs = this.scheduler.nowUs();
+    return Math.max(one.bannedForUs(other.sender.peer, nowUs), other.bannedForUs(one.sender.peer, nowUs));
+  }
+
   private cut(station: Station, peer: string): void {
     for (const other of this.up.values()) {
       if (other.sender.peer !== peer) continue;
@@ -127,8 +133,7 @@ export class Medium {
     station.incarnation.schedule(afterUs + this.drawUs(), () => {
       const label = nodeLabel(node);
       const other = this.up.get(label);
-      const nowUs = this.scheduler.nowUs();
-      const bannedUs = other === undefined ? 0 : Math.max(station.bannedForUs(other.sender.peer, nowUs), other.bannedForUs(station.sender.peer, nowUs));
+      const bannedUs = other === undefined ? 0 : this.bannedForUs(station, other);
       if (bannedUs > 0) this.notice(station, node, bannedUs);
       const connected = other !== undefined && bannedUs === 0 && this.faults.broken?.(station.name, node) !== true;
       if (station.watcher === undefined || station.missed.has(label) !== connected) return;
@@ -152,8 +157,7 @@ export class Medium {
   /** Whether what `from` sends can reach `to`: both alive, not the same, linked, and neither has cut the other off. */
   linked(from: Station, to: Station): boolean {
     if (from === to || !from.incarnation.alive || !to.incarnation.alive) return false;
-    const nowUs = this.scheduler.nowUs();
-    if (from.banned(to.sender.peer, nowUs) || to.banned(from.sender.peer, nowUs)) return false;
+    if (this.bannedForUs(from, to) > 0) return false;
     return this.faults.linked(from.name, to.name);
   }
 

@@ -82,12 +82,7 @@ export class Station {
     this.onCut?.(peer);
   }
 
-  /** Whether this node has cut its connection to `peer`. */
-  banned(peer: string, nowUs: number): boolean {
-    return this.bannedForUs(peer, nowUs) > 0;
-  }
-
-  /** For how long this node will not talk to `peer`; 0 = it does. */
+  /** For how long this node has cut its connection to `peer`, in microseconds from now; 0 = it has not. */
   bannedForUs(peer: string, nowUs: number): number {
     const untilUs = this.bannedUntilUs.get(peer);
     if (untilUs === undefined) return 0;

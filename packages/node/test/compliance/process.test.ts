@@ -45,13 +45,12 @@ networkCompliance('process, libp2p', async (count) => {
   const names = Array.from({ length: count }, (_, index): NodeName => ({ chain: index === 0 ? BEACON : shardId(index - 1), validator: 0 }));
   const clock = new SystemClock();
   const hosts: { name: NodeName; network: Libp2pNetwork }[] = [];
-  const second: Libp2pNetwork[] = [];
+  const started: Libp2pNetwork[] = [];
   const stop = async (): Promise<void> => {
-    await Promise.all(second.map((network) => network.stop()));
-    await Promise.all(hosts.map(({ network }) => network.stop()));
+    await Promise.all(started.map((network) => network.stop()));
   };
-  const networkOf = (name: NodeName): Libp2pNetwork =>
-    createLibp2pNetwork(
+  const start = async (name: NodeName): Promise<Libp2pNetwork> => {
+    const network = createLibp2pNetwork(
       {
         transportSeed: secret(name, 'transport'),
         listen: ['/ip4/127.0.0.1/tcp/0'],
@@ -66,12 +65,12 @@ networkCompliance('process, libp2p', async (count) => {
       },
       { crypto, clock, log: SILENT, metrics: UNCOUNTED },
     );
+    started.push(network);
+    await network.start();
+    return network;
+  };
   try {
-    for (const name of names) {
-      const network = networkOf(name);
-      hosts.push({ name, network });
-      await network.start();
-    }
+    for (const name of names) hosts.push({ name, network: await start(name) });
   } catch (error) {
     await stop();
     throw error;
@@ -79,11 +78,7 @@ networkCompliance('process, libp2p', async (count) => {
   const crash = async (index: number) => {
     const { name, network } = hosts[index]!;
     await network.stop();
-    return async (): Promise<void> => {
-      const next = networkOf(name);
-      second.push(next);
-      await next.start();
-    };
+    return async () => void (await start(name));
   };
   return { nodes: hosts, absent: { chain: shardId(77), validator: 0 }, drive: realDrive(DEADLINE_MS), crash, stop };
 });

@@ -1,7 +1,7 @@
 import { BEACON, Prng, type ShardId } from '@shardlab/crosslink';
 import { nodeLabel } from '../../network/names.ts';
 import type { NodeName } from '../../ports.ts';
-import { BYZANTINE_FAULTS, CONNECTION_FAULTS, CONTRACT_SHARE, type FaultKind, MACHINE_FAULTS, NETWORK_FAULTS, type SwarmOptions } from './options.ts';
+import { BYZANTINE_FAULTS, CONTRACT_SHARE, type FaultKind, MACHINE_FAULTS, NETWORK_FAULTS, type SwarmOptions } from './options.ts';
 
 /**
  * One thing that goes wrong, as plain data: a plan can be printed, shrunk and replayed. Times are virtual milliseconds since the start.
@@ -72,12 +72,12 @@ export function nodesOf(options: Pick<SwarmOptions, 'shards' | 'validators'>): N
 /** The plan of a seed: a function of both arguments and the accounts' homes alone. */
 export function makePlan(seed: number, options: SwarmOptions, homes: readonly ShardId[]): Plan {
   const prng = new Prng(seed);
-  const events = new PlanWriter(prng.fork(), options).write();
+  const faults = new PlanWriter(prng.fork(), options).write();
   const transfers = makeLoad(prng.fork(), options, homes);
   const calls = makeCalls(prng.fork(), options, homes.length);
   // Last, and from a generator of its own: what older kinds draw is as it was before this one.
-  events.push(...new PlanWriter(prng.fork(), options).writeBreaks());
-  return { seed, healMs: STORM_MS, events: events.toSorted((a, b) => a.atMs - b.atMs), transfers, calls };
+  const breaks = new PlanWriter(prng.fork(), options).writeBreaks();
+  return { seed, healMs: STORM_MS, events: [...faults, ...breaks].toSorted((a, b) => a.atMs - b.atMs), transfers, calls };
 }
 
 /** Creations first, so that there is something to call. */
@@ -127,13 +127,13 @@ class PlanWriter {
     for (const kind of enabled(NETWORK_FAULTS)) if (prng.below(4) < share) this.network(kind);
     for (const kind of enabled(MACHINE_FAULTS)) if (prng.below(4) < share) this.machine(kind);
     this.byzantine(enabled(BYZANTINE_FAULTS));
-    return this.events.toSorted((a, b) => a.atMs - b.atMs);
+    return this.events;
   }
 
   /** In half of the seeds: blinks, and breaks that outlast a leader's time. */
   writeBreaks(): FaultEvent[] {
     const { prng, names, options } = this;
-    if (!CONNECTION_FAULTS.some((kind) => options.faults.includes(kind)) || prng.below(2) === 0) return [];
+    if (!options.faults.includes('disconnect') || prng.below(2) === 0) return [];
     for (let count = 1 + prng.below(8); count > 0; count--) {
       const one = names[prng.below(names.length)]!;
       const mates = names.filter((name) => name !== one && (name.chain === one.chain || prng.below(8) === 0));
